@@ -1,0 +1,159 @@
+"""Where real parts are chosen: settings in, working parts out.
+
+What is slow to import is imported by the function that needs it, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from app.domain.records import Range
+from app.topics import catalog, connection
+
+if TYPE_CHECKING:
+    from app.domain.plans import Plan
+    from app.registry.mlflow_models import MlflowModels
+    from app.settings import Settings
+    from app.stream.service import StreamService
+    from app.topics.announcements import Ignored
+    from app.topics.records import RecordDecoder
+
+
+def kafka(settings: Settings) -> dict[str, Any]:
+    """Return what every Kafka client is configured with."""
+    return connection.client_config(settings.kafka.bootstrap_servers)
+
+
+def topic_specs(settings: Settings) -> list[catalog.TopicSpec]:
+    """Return what our topics must be."""
+    topics = settings.topics
+    stamped = catalog.LOG_APPEND_TIME
+    answers = {**stamped, **catalog.ROOM_FOR_ANSWERS}
+
+    def spec(name: str, required: dict[str, str]) -> catalog.TopicSpec:
+        return catalog.TopicSpec(name, topics.partitions, topics.replication, required)
+
+    return [
+        catalog.TopicSpec(
+            topics.announcements,
+            partitions=1,
+            replication=topics.replication,
+            required={**stamped, **catalog.KEPT_FOR_EVER},
+            exact=True,
+        ),
+        spec(topics.records, {**stamped, **catalog.ROOM_FOR_RECORDS}),
+        spec(topics.signals, answers),
+        spec(topics.dead_letters, answers),
+    ]
+
+
+def topic_catalog(settings: Settings) -> catalog.TopicCatalog:
+    """Return the cluster's topics.
+
+    Raises:
+        BrokerUnavailable: No broker answers.
+    """
+    connection.require_broker(settings.kafka.bootstrap_servers)
+    return catalog.TopicCatalog(kafka(settings))
+
+
+def models(settings: Settings) -> MlflowModels:
+    """Return MLflow's models. Takes seconds: it imports MLflow."""
+    from app.registry.mlflow_models import MlflowModels  # noqa: PLC0415
+
+    return MlflowModels(settings.mlflow.tracking_uri, settings.mlflow.timeout_s)
+
+
+def announce_version(  # the arguments are those of the command
+    settings: Settings,
+    name: str,
+    version: str,
+    *,
+    effective_from_ms: int | None = None,
+    check: bool = True,
+) -> Plan:
+    """Verify a registered version and append its plan.
+
+    Raises:
+        ModelError: The version can't be had, or can't serve.
+        BrokerUnavailable: Kafka is away.
+        TopicsError: The announcement topic is missing or breaks a promise.
+    """
+    from app.registry import announcer  # noqa: PLC0415
+    from app.registry.verify import verify  # noqa: PLC0415
+
+    specs = [s for s in topic_specs(settings) if s.name == settings.topics.announcements]
+    catalog.require(topic_catalog(settings).findings(specs))
+    announcement = announcer.prepare(
+        models(settings),
+        name,
+        version,
+        guard_ms=settings.announcements.guard_ms,
+        effective_from_ms=effective_from_ms,
+        check=verify if check else None,
+    )
+    return announcer.announce(kafka(settings), settings.topics.announcements, announcement)
+
+
+def announced(settings: Settings) -> list[Plan | Ignored]:
+    """Read the whole announcement topic.
+
+    Raises:
+        BrokerUnavailable: Kafka is away.
+        TopicsError: The topic is missing.
+    """
+    from app.topics import announcements, reading  # noqa: PLC0415
+
+    connection.require_broker(settings.kafka.bootstrap_servers)
+    messages = reading.read_to_end(kafka(settings), settings.topics.announcements)
+    return announcements.read_all(
+        map(announcements.message_of, messages), settings.model.name
+    )
+
+
+def stream_service(settings: Settings) -> StreamService:
+    """Return an instance of the stream, ready to run.
+
+    Raises:
+        BrokerUnavailable: Kafka is away.
+        TopicsError: A topic is missing or breaks a promise.
+    """
+    from app.stream.service import StreamOptions, StreamService  # noqa: PLC0415
+    from app.stream.workspace import own_folder  # noqa: PLC0415
+    from app.topics.records import RecordDecoder  # noqa: PLC0415
+
+    topics = topic_catalog(settings)
+    catalog.require(topics.findings(topic_specs(settings)))
+    options = StreamOptions(
+        bootstrap_servers=settings.kafka.bootstrap_servers,
+        consumer_group=settings.kafka.consumer_group,
+        model_name=settings.model.name,
+        source_topic=settings.topics.records,
+        signals_topic=settings.topics.signals,
+        letters_topic=settings.topics.dead_letters,
+        announcements_topic=settings.topics.announcements,
+        partitions=topics.partition_counts(),
+        models_folder=own_folder(settings.model.cache_dir),
+        guarantee=settings.stream.guarantee,
+        max_batch=settings.stream.max_batch,
+        linger_s=settings.stream.linger_ms / 1000,
+        poll_timeout_s=settings.stream.poll_timeout_s,
+        hold_retry_s=settings.stream.hold_retry_s,
+        fence_timeout_s=settings.stream.fence_timeout_s,
+        feed_stale_after_s=settings.stream.feed_stale_after_s,
+        session_timeout_ms=settings.kafka.session_timeout_ms,
+        max_poll_interval_ms=settings.kafka.max_poll_interval_ms,
+        transaction_timeout_ms=settings.kafka.transaction_timeout_ms,
+        broker_timeout_s=settings.kafka.broker_timeout_s,
+        models_kept=settings.model.kept,
+        first_load_timeout_s=settings.model.first_load_timeout_s,
+    )
+    return StreamService(options, decoder(settings), models(settings))
+
+
+def decoder(settings: Settings) -> RecordDecoder:
+    """Return what reads records, with the ranges of the settings."""
+    from app.topics.records import RecordDecoder  # noqa: PLC0415
+
+    ranges = {feature: Range(*bounds) for feature, bounds in settings.records.ranges.items()}
+    return RecordDecoder(ranges, settings.records.max_bytes)

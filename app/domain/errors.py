@@ -1,0 +1,109 @@
+"""Every error the product raises, and the exit code it ends a command with.
+
+    DsModelsError                      1
+    ├── SettingsError                  2   a setting is unknown, missing or out of range
+    ├── TopicsError                    3   a topic is missing or breaks a promise
+    ├── FeedError                      4   the announcements can no longer be followed
+    ├── BrokerUnavailable              5   Kafka does not answer
+    ├── PartitionsLost                 6   another instance owns our partitions
+    ├── ModelError                     7   a model can't be used
+    │   ├── ModelUnavailable               …now: its registry or artifact is out of reach
+    │   └── ModelRefused                   …at all: corrupt, unsafe, or of other features
+    └── SourceUnusable                 8   the input topic can't be processed as it is
+
+Bad *input* is never an error: it is a value, a `Rejection` with a reason.
+"""
+
+from typing import ClassVar
+
+
+class DsModelsError(Exception):
+    """The root of the tree. Raised itself for nothing.
+
+    Operator action: read the message; it names what to do.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+
+class SettingsError(DsModelsError):
+    """Raised while settings are read: an unknown key, a wrong type, a value out of range.
+
+    Operator action: correct the key that the message names.
+    """
+
+    exit_code = 2
+
+
+class TopicsError(DsModelsError):
+    """Raised when a topic is missing, or has a setting that breaks a promise.
+
+    Operator action: `python -m app topics create`, or the remedy printed with the setting.
+    """
+
+    exit_code = 3
+
+
+class FeedError(DsModelsError):
+    """Raised when the announcements can no longer be followed: the feed is dead or stale.
+
+    Operator action: see that the broker serves the announcement topic; restart the instance.
+    """
+
+    exit_code = 4
+
+
+class BrokerUnavailable(DsModelsError):
+    """Raised when no Kafka broker answers within its time-out.
+
+    Operator action: check `kafka.bootstrap_servers` and that the broker is up.
+    """
+
+    exit_code = 5
+
+
+class PartitionsLost(DsModelsError):
+    """Raised when a commit is refused because the group has gone on without this instance.
+
+    Nothing of the batch was made visible. Happens to an instance that stood still for longer
+    than the session time-out.
+
+    Operator action: none if a supervisor restarts the instance; else restart it.
+    """
+
+    exit_code = 6
+
+
+class ModelError(DsModelsError):
+    """The root of what can be wrong with a model version.
+
+    Operator action: see the two kinds below.
+    """
+
+    exit_code = 7
+
+
+class ModelUnavailable(ModelError):
+    """Raised when a model version can't be had now: its registry or artifact is out of reach.
+
+    Operator action: bring MLflow or the artifact store back; the load is tried again by itself.
+    """
+
+
+class ModelRefused(ModelError):
+    """Raised when a model version can be had but must not serve.
+
+    Its files differ from the announced digest, it can't be loaded, it needs features that
+    records don't have, or it brings types or code that are not trusted.
+
+    Operator action: restore the artifact, or announce a version that can serve.
+    """
+
+
+class SourceUnusable(DsModelsError):
+    """Raised when the input topic can't be processed as it is, whatever is tried again.
+
+    Operator action: as the message says.
+    """
+
+    exit_code = 8

@@ -1,0 +1,123 @@
+"""The join: which announcement is in force for a record, as a function of the topics alone."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """The serving plan of one model, as it is written on the announcement topic.
+
+    Attributes:
+        model_name: The registered model.
+        model_version: Its version in the registry.
+        model_uri: Where its artifact is, as the registry's client reads it.
+        digest: `sha256:…` over the artifact's files.
+        features: The columns that the model needs.
+        guard_ms: Milliseconds between the append of this message and its earliest effect.
+        run_id: The training run, if there is one.
+        effective_from_ms: Unix milliseconds before which it has no effect, if it names one.
+        event_id: Unique per announcement; a second message with the same one is a duplicate.
+    """
+
+    model_name: str
+    model_version: str
+    model_uri: str
+    digest: str
+    features: tuple[str, ...]
+    guard_ms: int
+    event_id: str
+    run_id: str | None = None
+    effective_from_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """An announcement with its place in the topic.
+
+    Attributes:
+        offset: Its offset on the announcement topic: a later plan wins over an earlier one.
+        appended_ms: When the broker appended it, in Unix milliseconds.
+    """
+
+    offset: int
+    appended_ms: int
+    announcement: Announcement
+
+    @property
+    def effective_ms(self) -> int:
+        """The first millisecond at which the plan can be in force.
+
+        Never before its append time plus its guard: nothing can rewrite the past.
+        """
+        guarded = self.appended_ms + self.announcement.guard_ms
+        return max(guarded, self.announcement.effective_from_ms or guarded)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanTable:
+    """All plans of one model, in the order of their offsets. Immutable: `with_plan` makes a new one.
+
+    The plan in force at a time is the one with the highest offset whose effective time is not
+    after it; before any is effective, the first plan.
+
+    >>> v = lambda offset, at: Plan(offset, at, Announcement("m", "1", "", "", (), 1000, ""))
+    >>> table = PlanTable().with_plan(v(0, 5_000)).with_plan(v(1, 9_000))
+    >>> [table.at(t).offset for t in (0, 6_000, 9_999, 10_000)]
+    [0, 0, 0, 1]
+    """
+
+    plans: tuple[Plan, ...] = ()
+    _starts: tuple[int, ...] = field(default=(), repr=False)
+    _in_force: tuple[Plan, ...] = field(default=(), repr=False)
+
+    @staticmethod
+    def of(plans: Iterable[Plan]) -> "PlanTable":
+        """Build the table of `plans`, whose offsets must rise.
+
+        Raises:
+            ValueError: An offset is not above the one before it.
+        """
+        ordered = tuple(plans)
+        if any(b.offset <= a.offset for a, b in zip(ordered, ordered[1:], strict=False)):
+            raise ValueError("plans must be added in the order of their offsets")
+        steps: list[Plan] = []  # latest first: a plan counts only until a later one is effective
+        for plan in reversed(ordered):
+            if not steps or plan.effective_ms < steps[-1].effective_ms:
+                steps.append(plan)
+        steps.reverse()
+        starts = tuple(plan.effective_ms for plan in steps)
+        # Records before every effective time take the first plan.
+        return PlanTable(ordered, starts, (*ordered[:1], *steps))
+
+    def with_plan(self, plan: Plan) -> "PlanTable":
+        """Return the table with one more plan, whose offset is above all others."""
+        return PlanTable.of((*self.plans, plan))
+
+    def at(self, time_ms: int) -> Plan | None:
+        """Return the plan in force at `time_ms` (Unix milliseconds), None if there is no plan."""
+        if not self.plans:
+            return None
+        return self._in_force[bisect_right(self._starts, time_ms)]
+
+    def segments(self, times_ms: Sequence[int]) -> list[tuple[Plan, npt.NDArray[np.intp]]]:
+        """Group the records of a batch by their plan.
+
+        Args:
+            times_ms: The append time of each record, in Unix milliseconds, in any order.
+
+        Returns:
+            For each plan that serves a record, the ascending indices of its records. Together
+            they are each index once. Empty if there is no plan.
+        """
+        if not self.plans or not times_ms:
+            return []
+        first, last = self.at(min(times_ms)), self.at(max(times_ms))
+        if first is last and first is not None:  # by far the most frequent: no swap in this batch
+            return [(first, np.arange(len(times_ms)))]
+        step = np.searchsorted(self._starts, times_ms, side="right")
+        return [(self._in_force[s], np.flatnonzero(step == s)) for s in np.unique(step)]

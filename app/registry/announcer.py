@@ -1,0 +1,94 @@
+"""The announcer: makes a version's serving plan and appends it to the announcement topic."""
+
+import tempfile
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import KafkaException, Producer
+
+from app.domain.digest import artifact_digest
+from app.domain.errors import BrokerUnavailable
+from app.domain.plans import Announcement, Plan
+from app.registry.mlflow_models import MlflowModels
+from app.registry.verify import verify
+from app.topics import announcements
+
+
+def prepare(
+    models: MlflowModels,
+    name: str,
+    version: str,
+    *,
+    guard_ms: int,
+    effective_from_ms: int | None = None,
+    check: Callable[[Path], None] | None = verify,
+) -> Announcement:
+    """Fetch the version's artifact, check it, and write its plan.
+
+    Args:
+        models: Where the artifact is.
+        guard_ms: Milliseconds between the append of the plan and its earliest effect.
+        effective_from_ms: Unix milliseconds before which it has no effect.
+        check: Raises if the model can't serve; None to take it unseen.
+
+    Raises:
+        ModelUnavailable: MLflow is away, or has no such version or artifact.
+        ModelRefused: The model can't serve.
+    """
+    registered = models.version(name, version)
+    with tempfile.TemporaryDirectory(prefix="ds-models-") as folder:
+        path = models.fetch(registered.uri, Path(folder))
+        features = models.features(path)
+        if check is not None:
+            check(path)
+        return Announcement(
+            model_name=registered.name,
+            model_version=registered.version,
+            model_uri=registered.uri,
+            digest=artifact_digest(path),
+            features=features,
+            guard_ms=guard_ms,
+            event_id=str(uuid.uuid4()),
+            run_id=registered.run_id,
+            effective_from_ms=effective_from_ms,
+        )
+
+
+def announce(
+    config: dict[str, Any], topic: str, announcement: Announcement, timeout_s: float = 30.0
+) -> Plan:
+    """Append the plan; return it with its offset and append time once all replicas have it.
+
+    Raises:
+        BrokerUnavailable: It was not acknowledged in time. It may still have been appended:
+            look at `python -m app announcements` before you announce again.
+    """
+    key, value, headers = announcements.encode(announcement)
+    reports: list[tuple[Any, Any]] = []
+    producer = Producer(
+        {
+            **config,
+            "acks": "all",
+            "enable.idempotence": True,
+            "delivery.timeout.ms": round(timeout_s * 1000),
+            "linger.ms": 0,
+        }
+    )
+    try:
+        producer.produce(
+            topic,
+            value,
+            key,
+            partition=0,
+            headers=headers,
+            on_delivery=lambda error, message: reports.append((error, message)),
+        )
+        producer.flush(timeout_s + 1)
+    except KafkaException as error:
+        raise BrokerUnavailable(f"the plan was not announced: {error}") from error
+    error, message = reports[0] if reports else ("no acknowledgement", None)
+    if error is not None or message is None:
+        raise BrokerUnavailable(f"the plan was not acknowledged: {error}")
+    return Plan(message.offset(), message.timestamp()[1], announcement)

@@ -1,0 +1,44 @@
+"""Load a model in a process of its own: `python -m app.registry.verify FOLDER`.
+
+What a broken or hostile artifact does, it does to this process and not to the one that announces.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from app.domain.errors import DsModelsError, ModelRefused
+
+
+def verify(folder: Path, timeout_s: float = 120.0) -> None:
+    """Return if the model in `folder` loads and predicts its input example.
+
+    Raises:
+        ModelRefused: It does not, or not within `timeout_s` seconds.
+    """
+    command = [sys.executable, "-m", "app.registry.verify", str(folder)]
+    try:
+        run = subprocess.run(  # noqa: S603 - our own interpreter and module
+            command, capture_output=True, text=True, timeout=timeout_s, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ModelRefused(f"loading it takes longer than {timeout_s:.0f} s") from error
+    if run.returncode != 0:
+        lines = run.stderr.strip().splitlines() or [f"the process ended with {run.returncode}"]
+        raise ModelRefused(lines[-1])
+
+
+def main() -> int:
+    """Load the model in the folder named on the command line; return the exit code."""
+    from app.registry.mlflow_models import MlflowModels  # noqa: PLC0415 - takes seconds
+
+    try:
+        MlflowModels(tracking_uri="").load(Path(sys.argv[1]))
+    except DsModelsError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - read by `verify`
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

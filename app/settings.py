@@ -1,0 +1,202 @@
+"""All settings, frozen, read once by the command line: defaults, `config/*.toml`, environment.
+
+Every setting is `[section] key` in a file and `DS_MODELS_SECTION__KEY` in the environment, which
+wins. Three also have the names that everybody knows: `KAFKA_BOOTSTRAP_SERVERS`,
+`KAFKA_CONSUMER_GROUP` and `MLFLOW_TRACKING_URI`. An unknown key is an error.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from app.domain.errors import SettingsError
+from app.domain.records import DEFAULT_RANGES, FEATURES
+
+PREFIX = "DS_MODELS_"
+WELL_KNOWN = {
+    "KAFKA_BOOTSTRAP_SERVERS": ("kafka", "bootstrap_servers"),
+    "KAFKA_CONSUMER_GROUP": ("kafka", "consumer_group"),
+    "MLFLOW_TRACKING_URI": ("mlflow", "tracking_uri"),
+}
+CONFIG_FOLDER = "DS_MODELS_CONFIG"
+
+_Seconds = Annotated[float, Field(gt=0)]
+_Count = Annotated[int, Field(ge=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Kafka(_Section):
+    """The broker, and how this instance is a member of its group."""
+
+    bootstrap_servers: str = Field("localhost:9092", description="Brokers, comma-separated.")
+    consumer_group: str = Field("treasury-predictions", description="Instances of one group share the partitions.")
+    session_timeout_ms: int = Field(45_000, ge=1_000, description="A silent instance is replaced after this time.")
+    max_poll_interval_ms: int = Field(300_000, ge=10_000, description="An instance that does not poll for so long leaves.")
+    transaction_timeout_ms: int = Field(60_000, ge=1_000, description="A killed instance's open transaction delays readers for at most so long.")
+    broker_timeout_s: _Seconds = Field(120.0, description="Without any broker for so long, the instance ends.")
+
+
+class Mlflow(_Section):
+    """The model registry."""
+
+    tracking_uri: str = Field("http://127.0.0.1:5000", description="The MLflow server.")
+    timeout_s: _Seconds = Field(10.0, description="The longest that one request may take.")
+
+
+class Model(_Section):
+    """The one model that this application serves."""
+
+    name: str = Field("treasury-price-model", description="Its registered name.")
+    alias: str = Field("champion", description="The alias that the register script moves.")
+    experiment: str = Field("treasury-price", description="The experiment that training logs to.")
+    cache_dir: Path = Field(Path(".local/models"), description="Where artifacts are fetched to.")
+    kept: _Count = Field(4, description="How many versions stay loaded.")
+    first_load_timeout_s: _Seconds = Field(60.0, description="How long a starting instance loads before it joins the group.")
+
+
+class Announcements(_Section):
+    """How plans are announced."""
+
+    guard_ms: int = Field(1_000, ge=0, le=86_400_000, description="Between the append of a plan and its earliest effect.")
+
+
+class Topics(_Section):
+    """Names, and what a new topic gets."""
+
+    records: str = Field("treasury.data", description="Input.")
+    signals: str = Field("signals.topic", description="Predictions.")
+    dead_letters: str = Field("treasury.data.dead-letters", description="What could not be predicted, and why.")
+    announcements: str = Field("model.registry", description="Serving plans; one partition, kept for ever.")
+    partitions: _Count = Field(4, description="Of the records, signals and dead letters.")
+    replication: _Count = Field(1, description="Of all topics; 3 in production.")
+
+
+class Stream(_Section):
+    """The stream itself."""
+
+    guarantee: Literal["exactly-once", "at-least-once"] = Field("exactly-once", description="What a crash may do: nothing, or repeat answers.")
+    max_batch: int = Field(10_000, ge=2, le=100_000, description="The most records of one transaction.")
+    linger_ms: float = Field(10.0, ge=0, description="How long a batch is collected after its first record.")
+    poll_timeout_s: _Seconds = Field(0.1, description="How long to wait for a first record.")
+    hold_retry_s: _Seconds = Field(0.25, description="How often records that wait are tried again.")
+    fence_timeout_s: _Seconds = Field(1.0, description="How long a batch waits for the announcements before it is held.")
+    feed_stale_after_s: _Seconds = Field(60.0, description="Without the announcements for so long, the instance ends.")
+
+
+class Records(_Section):
+    """What a record may be; anything else becomes a dead letter."""
+
+    max_bytes: _Count = Field(100_000, description="The longest value.")
+    ranges: dict[str, tuple[float, float]] = Field(
+        default_factory=lambda: {f: (r.low, r.high) for f, r in DEFAULT_RANGES.items()},
+        description="Lowest and highest value of each feature.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_ranges(cls, given: Any) -> Any:
+        if isinstance(given, dict) and isinstance(given.get("ranges"), dict):
+            defaults = {f: (r.low, r.high) for f, r in DEFAULT_RANGES.items()}
+            given = {**given, "ranges": {**defaults, **given["ranges"]}}
+        return given
+
+    @model_validator(mode="after")
+    def _check_ranges(self) -> "Records":
+        for feature, (low, high) in self.ranges.items():
+            if feature not in FEATURES:
+                raise ValueError(_unknown("records.ranges", feature, FEATURES))
+            if not low <= high:
+                raise ValueError(f"records.ranges.{feature}: {low} is above {high}")
+        return self
+
+
+class Log(_Section):
+    """What is written to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least severe event that is written.")
+    format: Literal["auto", "console", "json"] = Field("auto", description="`auto` is console on a terminal, else one JSON object a line.")
+
+
+class Settings(_Section):
+    """All sections."""
+
+    kafka: Kafka = Kafka()
+    mlflow: Mlflow = Mlflow()
+    model: Model = Model()
+    announcements: Announcements = Announcements()
+    topics: Topics = Topics()
+    stream: Stream = Stream()
+    records: Records = Records()
+    log: Log = Log()
+
+
+def read(environment: Mapping[str, str] = os.environ, folder: Path | None = None) -> Settings:
+    """Read the settings.
+
+    Args:
+        environment: Usually the process's.
+        folder: With the `*.toml` files, read in the order of their names; else
+            `DS_MODELS_CONFIG`, else `config` in the working directory if it is there.
+
+    Raises:
+        SettingsError: A key is unknown (the message suggests the right one) or a value is wrong.
+    """
+    values: dict[str, dict[str, Any]] = {}
+    for source, section, key, value in _given(environment, folder):
+        _check(source, section, key)
+        values.setdefault(section, {})[key] = value
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise SettingsError(f"{where}: {first['msg']}") from error
+
+
+def _given(
+    environment: Mapping[str, str], folder: Path | None
+) -> Iterator[tuple[str, str, str, Any]]:
+    """Yield source, section, key and value of everything that is set, the weakest first."""
+    named = folder or (Path(environment[CONFIG_FOLDER]) if CONFIG_FOLDER in environment else None)
+    if named is not None and not named.is_dir():
+        raise SettingsError(f"the configuration folder {named} is not there")
+    for path in sorted((named or Path("config")).glob("*.toml")):
+        try:
+            document = tomllib.loads(path.read_text())
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{path}: {error}") from error
+        for section, keys in document.items():
+            if not isinstance(keys, dict):
+                raise SettingsError(f"{path}: {section} stands outside any [section]")
+            for key, value in keys.items():
+                yield str(path), section, key, value
+    for name, (section, key) in WELL_KNOWN.items():
+        if environment.get(name):
+            yield name, section, key, environment[name]
+    for name in sorted(environment):
+        if name.startswith(PREFIX) and name != CONFIG_FOLDER:
+            section, _, key = name.removeprefix(PREFIX).lower().partition("__")
+            yield name, section, key, environment[name]
+
+
+def _check(source: str, section: str, key: str) -> None:
+    sections = Settings.model_fields
+    if section not in sections:
+        raise SettingsError(f"{source}: {_unknown('the settings', section, sections)}")
+    kind = sections[section].annotation
+    if kind is not None and key not in kind.model_fields:
+        raise SettingsError(f"{source}: {_unknown(f'[{section}]', key, kind.model_fields)}")
+
+
+def _unknown(where: str, key: str, known: Any) -> str:
+    close = difflib.get_close_matches(key, list(known), n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
+    return f"{where} has no {key!r}; {hint}"

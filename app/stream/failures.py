@@ -1,0 +1,63 @@
+"""What Kafka's client and Quix Streams raise, turned into one of our errors, once."""
+
+from collections.abc import Iterator
+
+from confluent_kafka import KafkaError, KafkaException
+from quixstreams.exceptions import QuixException
+from quixstreams.kafka.exceptions import BaseKafkaException, KafkaBrokerUnavailableError
+
+from app.domain.errors import BrokerUnavailable, DsModelsError, PartitionsLost
+
+FOREIGN = (KafkaException, QuixException)
+
+_FENCED = {
+    KafkaError.ILLEGAL_GENERATION,
+    KafkaError.UNKNOWN_MEMBER_ID,
+    KafkaError.FENCED_INSTANCE_ID,
+    KafkaError.REBALANCE_IN_PROGRESS,
+    KafkaError.INVALID_PRODUCER_EPOCH,
+    KafkaError.INVALID_PRODUCER_ID_MAPPING,
+    KafkaError.PRODUCER_FENCED,
+    KafkaError._FENCED,  # noqa: SLF001 - its public name, as all below
+    KafkaError._MAX_POLL_EXCEEDED,  # noqa: SLF001
+}
+_AWAY = {
+    KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001
+    KafkaError._TRANSPORT,  # noqa: SLF001
+    KafkaError._TIMED_OUT,  # noqa: SLF001
+}
+
+
+def mapped(error: BaseException) -> DsModelsError:
+    """Return our error for a foreign one; an error of ours inside it is found again."""
+    chain = list(_chain(error))
+    for link in chain:
+        if isinstance(link, DsModelsError):
+            return link
+    if any(isinstance(link, KafkaBrokerUnavailableError) for link in chain):
+        return BrokerUnavailable(str(error))
+    causes = [cause for cause in map(_kafka_error, chain) if cause is not None]
+    for cause in causes:
+        if cause.code() in _FENCED:
+            return PartitionsLost(
+                f"the group has gone on without this instance ({cause.str()}); "
+                "nothing of its batch was committed"
+            )
+    for cause in causes:
+        if cause.code() in _AWAY:
+            return BrokerUnavailable(f"Kafka does not answer: {cause.str()}")
+    return DsModelsError(f"{type(error).__name__}: {error}")
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _kafka_error(error: BaseException) -> KafkaError | None:
+    if isinstance(error, BaseKafkaException):
+        return error.error
+    return next((a for a in error.args if isinstance(a, KafkaError)), None)

@@ -1,0 +1,149 @@
+"""The fence: no record is joined before every announcement that could concern it was read."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from app.domain.errors import FeedError
+from app.domain.plans import Plan, PlanTable
+from app.stream.feed import RegistryFeed
+
+log = structlog.get_logger()
+
+
+class RegistryEnd:
+    """Asks the broker where the announcement topic ends.
+
+    A client of its own: a question on the consumer that long-polls the topic would queue behind
+    its fetch. It counts what a `read_committed` reader can see, as the feed does.
+    """
+
+    def __init__(self, config: dict[str, Any], topic: str) -> None:
+        self._consumer = Consumer(
+            {
+                **config,
+                "group.id": "ds-models-fence",  # required by the client; it never joins
+                "enable.auto.commit": False,
+                "isolation.level": "read_committed",
+            }
+        )
+        self._partition = TopicPartition(topic, 0)
+
+    def __call__(self, timeout_s: float) -> int | None:
+        """Return the end offset, None if the broker does not say within `timeout_s`."""
+        try:
+            _, end = self._consumer.get_watermark_offsets(
+                self._partition, timeout=timeout_s, cached=False
+            )
+        except KafkaException as error:
+            log.debug("fence.unanswered", error=str(error))
+            return None
+        return int(end)
+
+    def close(self) -> None:
+        """Leave the broker."""
+        self._consumer.close()
+
+
+class Fence:
+    """Gives the table of plans, up to date as of a moment.
+
+    Args:
+        feed: Keeps the table.
+        end_offset: Where the announcement topic ends now; None if that can't be known in time.
+        timeout_s: The longest that `table` blocks.
+        stale_after_s: How long the table may go without a passed fence before the app must end.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        feed: RegistryFeed,
+        end_offset: Callable[[float], int | None],
+        *,
+        timeout_s: float = 1.0,
+        stale_after_s: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._feed = feed
+        self._end_offset = end_offset
+        self._timeout_s = timeout_s
+        self._stale_after_s = stale_after_s
+        self._clock = clock
+        self._asked_at = float("-inf")
+        self._passed_at = clock()
+        self._true_as_of = float("-inf")
+        self._seen = -1
+        self._answered_ms = -1
+
+    def table(self, as_of: float) -> PlanTable | None:
+        """Return a table with all plans that were visible at `as_of` (monotonic seconds).
+
+        Blocks for at most the time-out; asks the broker once for all partitions of one poll.
+
+        Returns:
+            None if the feed is behind, or the broker does not answer: hold the records.
+
+        Raises:
+            FeedError: The feed is dead or stale, or the topic lost announcements.
+        """
+        if as_of > self._true_as_of and not self._pass():
+            return None
+        self._alarm_late_plans()
+        return self._feed.table
+
+    def check(self, idle_s: float = 5.0) -> None:
+        """Be sure of the table also while no records come. Call it often; it asks rarely.
+
+        Raises:
+            FeedError: The feed is dead or stale, or the topic lost announcements.
+        """
+        self._feed.check()
+        if self._clock() - self._asked_at >= idle_s:
+            self._pass()
+            self._alarm_late_plans()
+
+    def answered(self, up_to_ms: int) -> None:
+        """Note that a record with this append time was answered: later plans can't reach it."""
+        self._answered_ms = max(self._answered_ms, up_to_ms)
+
+    def _pass(self) -> bool:
+        self._asked_at = started = self._clock()
+        end = self._end_offset(self._timeout_s)
+        if end is not None and end < self._feed.position:
+            raise FeedError(
+                f"the announcement topic ends at {end}, but {self._feed.position} were read: "
+                "announcements were lost, or the topic was made anew"
+            )
+        left = max(0.0, started + self._timeout_s - self._clock())
+        if end is not None and self._feed.wait_for(end, left):
+            self._passed_at = self._true_as_of = started
+            return True
+        self._feed.check()
+        behind_s = self._clock() - self._passed_at
+        if behind_s > self._stale_after_s:
+            raise FeedError(f"the announcements could not be followed for {behind_s:.0f} s")
+        return False
+
+    def _alarm_late_plans(self) -> None:
+        for plan in _after(self._feed.table, self._seen):
+            self._seen = plan.offset
+            if plan.effective_ms <= self._answered_ms:
+                log.error(
+                    "plan.visible_late",
+                    offset=plan.offset,
+                    version=plan.announcement.model_version,
+                    effective_ms=plan.effective_ms,
+                    answered_ms=self._answered_ms,
+                    meaning="records were answered by the plan before; a replay will differ",
+                )
+
+
+def _after(table: PlanTable, offset: int) -> list[Plan]:
+    plans = table.plans
+    if not plans or plans[-1].offset <= offset:
+        return []
+    return [plan for plan in plans if plan.offset > offset]

@@ -1,0 +1,238 @@
+"""The hot swap: versions are fetched, verified, loaded and warmed aside, then used.
+
+One thread does the work; the stream only asks `get`. A version that can't be loaded is tried again
+for as long as somebody wants it. Loaded versions are few: the one least recently wanted goes, with
+its folder.
+"""
+
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from app.domain.digest import artifact_digest
+from app.domain.errors import ModelError, ModelRefused, ModelUnavailable
+from app.domain.plans import Announcement
+from app.domain.scoring import Predict
+
+log = structlog.get_logger()
+_FORGOTTEN_AFTER_S = 10.0  # what nobody has wanted for so long is not tried again
+
+
+class ModelSource(Protocol):
+    """Where trained models come from."""
+
+    def fetch(self, uri: str, into: Path) -> Path:
+        """Copy the artifact into the empty folder `into`; return the folder with its files.
+
+        Raises:
+            ModelUnavailable: The registry or the artifact is out of reach.
+        """
+
+    def load(self, folder: Path) -> Predict:
+        """Load the artifact in `folder` and predict its input example once.
+
+        Raises:
+            ModelRefused: It can't be loaded, or must not be.
+        """
+
+
+@dataclass(slots=True)
+class _Version:
+    announcement: Announcement
+    wanted_at: float
+    predict: Predict | None = None
+    folder: Path | None = None
+    failure: str | None = None
+    attempts: int = 0
+    retry_at: float = 0.0
+
+
+class HotSwap:
+    """Loaded model versions, by the digest of what was announced.
+
+    Args:
+        source: Where models come from.
+        folder: Ours alone, emptied at start; each version has a folder in it.
+        keep: How many versions stay loaded.
+        retry_max_s: The longest pause between two tries; the first is a thirtieth of it.
+        on_change: Called from the loader's thread after a version was loaded or dropped.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        source: ModelSource,
+        folder: Path,
+        *,
+        keep: int = 4,
+        retry_max_s: float = 30.0,
+        on_change: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._source = source
+        self._folder = folder
+        self._keep = keep
+        self._retry_max_s = retry_max_s
+        self._on_change = on_change
+        self._clock = clock
+        self._versions: dict[str, _Version] = {}
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="hot-swap", daemon=True)
+
+    def start(self) -> None:
+        """Begin to load what is wanted. Returns at once."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.mkdir(parents=True)
+        self._thread.start()
+
+    def want(self, announcement: Announcement) -> None:
+        """Have this version loaded, and keep it. Returns at once; call again while it matters."""
+        with self._changed:
+            version = self._versions.setdefault(
+                _key(announcement), _Version(announcement, self._clock())
+            )
+            version.wanted_at = self._clock()
+            if version.predict is None:
+                self._changed.notify_all()
+
+    def get(self, announcement: Announcement) -> Predict | None:
+        """Return the loaded version; None, and want it, if it is not loaded yet. Never blocks."""
+        self.want(announcement)
+        return self._versions[_key(announcement)].predict
+
+    def why_not(self, announcement: Announcement) -> str:
+        """Say why a version is not loaded, for a person."""
+        version = self._versions.get(_key(announcement))
+        name = f"{announcement.model_name} version {announcement.model_version}"
+        if version is None or version.failure is None:
+            return f"{name} is being loaded"
+        return f"{name} can't be loaded: {version.failure}"
+
+    def wait_for(self, announcement: Announcement, timeout_s: float) -> bool:
+        """Block until this version is loaded or was tried once; True if it is loaded."""
+        with self._changed:
+            self.want(announcement)
+            version = self._versions[_key(announcement)]
+            self._changed.wait_for(
+                lambda: version.predict is not None or version.failure is not None, timeout_s
+            )
+            return version.predict is not None
+
+    def loaded(self) -> list[Announcement]:
+        """Return what is loaded now."""
+        with self._changed:
+            return [v.announcement for v in self._versions.values() if v.predict is not None]
+
+    def close(self) -> None:
+        """Stop loading and delete the folder. A load that is under way is not waited for."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                while not self._closed and (version := self._next()) is None:
+                    self._changed.wait(self._until_retry())
+                if self._closed:
+                    return
+                assert version is not None  # noqa: S101 - the loop above ended
+            self._try(version)
+            self._drop_surplus()
+
+    def _next(self) -> _Version | None:
+        """The version to load now: the one wanted last first. The caller holds the lock."""
+        now = self._clock()
+        due = [
+            v
+            for v in self._versions.values()
+            if v.predict is None
+            and v.retry_at <= now
+            and (v.attempts == 0 or now - v.wanted_at < _FORGOTTEN_AFTER_S)
+        ]
+        return max(due, key=lambda v: v.wanted_at, default=None)
+
+    def _until_retry(self) -> float | None:
+        pending = [v.retry_at for v in self._versions.values() if v.predict is None]
+        return max(0.05, min(pending) - self._clock()) if pending else None
+
+    def _try(self, version: _Version) -> None:
+        announced = version.announcement
+        folder = self._folder / f"{announced.model_version}-{announced.digest[-12:]}"
+        bound = log.bind(model=announced.model_name, version=announced.model_version)
+        started = self._clock()
+        try:
+            predict, path = self._load(announced, folder)
+        except ModelError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            with self._changed:
+                version.attempts += 1
+                version.failure = str(error)
+                pause = min(self._retry_max_s, self._retry_max_s / 30 * 2 ** (version.attempts - 1))
+                version.retry_at = self._clock() + pause
+                self._changed.notify_all()
+            bound.error(
+                "model.not_loaded",
+                error=type(error).__name__,
+                why=str(error),
+                attempt=version.attempts,
+                retry_in_s=round(pause, 1),
+            )
+            return
+        with self._changed:
+            version.predict, version.folder, version.failure = predict, path, None
+            version.attempts = 0
+            self._changed.notify_all()
+        bound.info("model.loaded", seconds=round(self._clock() - started, 3))
+        self._on_change()
+
+    def _load(self, announced: Announcement, folder: Path) -> tuple[Predict, Path]:
+        """Fetch, verify and load.
+
+        Raises:
+            ModelError: It did not work; whatever was the cause.
+        """
+        try:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            path = self._source.fetch(announced.model_uri, folder)
+            digest = artifact_digest(path)
+            if digest != announced.digest:
+                raise ModelRefused(f"its files have {digest}, announced was {announced.digest}")
+            return self._source.load(path), folder
+        except ModelError:
+            raise
+        except OSError as error:
+            raise ModelUnavailable(f"{type(error).__name__}: {error}") from error
+        except Exception as error:
+            raise ModelRefused(f"{type(error).__name__}: {error}") from error
+
+    def _drop_surplus(self) -> None:
+        with self._changed:
+            by_use = sorted(self._versions.items(), key=lambda item: item[1].wanted_at)
+            surplus = [
+                (key, version) for key, version in by_use if version.predict is not None
+            ][: -self._keep or None]
+            for key, _ in surplus:
+                del self._versions[key]
+            now = self._clock()
+            for key, version in by_use:
+                if version.failure and now - version.wanted_at > _FORGOTTEN_AFTER_S:
+                    self._versions.pop(key, None)
+        for _, version in surplus:
+            if version.folder is not None:
+                shutil.rmtree(version.folder, ignore_errors=True)
+            log.info("model.dropped", version=version.announcement.model_version)
+            self._on_change()
+
+
+def _key(announcement: Announcement) -> str:
+    return f"{announcement.model_uri} {announcement.digest}"

@@ -1,0 +1,217 @@
+"""One instance of the stream: starts its parts in order, runs until told to stop, ends them."""
+
+import gc
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import structlog
+
+from app.domain.errors import FeedError
+from app.domain.plans import Plan
+from app.stream import topology
+from app.stream.failures import FOREIGN, mapped
+from app.stream.feed import RegistryFeed
+from app.stream.fence import Fence, RegistryEnd
+from app.stream.hot_swap import HotSwap, ModelSource
+from app.stream.micro_batches import MicroBatchApplication, TransactionOutput
+from app.stream.prediction_sink import PredictionSink
+from app.topics import announcements
+from app.topics.records import RecordDecoder
+
+log = structlog.get_logger()
+
+FETCH = {
+    # By default librdkafka waits a second when its queue is full, and the loop starves.
+    "fetch.queue.backoff.ms": 5,
+    "queued.min.messages": 200_000,
+    "queued.max.messages.kbytes": 131_072,  # bounds the memory that this allows
+    "fetch.message.max.bytes": 4_194_304,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOptions:
+    """How an instance runs. The settings of the same names say more."""
+
+    bootstrap_servers: str
+    consumer_group: str
+    model_name: str
+    source_topic: str
+    signals_topic: str
+    letters_topic: str
+    announcements_topic: str
+    partitions: dict[str, int]
+    models_folder: Path
+    guarantee: Literal["exactly-once", "at-least-once"] = "exactly-once"
+    max_batch: int = 10_000
+    linger_s: float = 0.01
+    poll_timeout_s: float = 0.1
+    hold_retry_s: float = 0.25
+    fence_timeout_s: float = 1.0
+    feed_stale_after_s: float = 60.0
+    session_timeout_ms: int = 45_000
+    max_poll_interval_ms: int = 300_000
+    transaction_timeout_ms: int = 60_000
+    broker_timeout_s: float = 120.0
+    models_kept: int = 4
+    first_load_timeout_s: float = 60.0
+    client: dict[str, Any] = field(default_factory=dict)
+
+
+class StreamService:
+    """An instance of the stream.
+
+    Args:
+        options: How it runs.
+        decoder: Reads records.
+        source: Where models come from.
+        clock_ms: Unix milliseconds; decides only what is warmed, never what a record gets.
+    """
+
+    def __init__(
+        self,
+        options: StreamOptions,
+        decoder: RecordDecoder,
+        source: ModelSource,
+        clock_ms: Callable[[], float] = lambda: time.time() * 1000,
+    ) -> None:
+        self._options = options
+        self._clock_ms = clock_ms
+        self._warmed_at = float("-inf")
+        self._follows_live = False
+        client = {"bootstrap.servers": options.bootstrap_servers, **options.client}
+        self._models = HotSwap(
+            source,
+            options.models_folder,
+            keep=options.models_kept,
+            on_change=settle_garbage_collector,
+        )
+        self._feed = RegistryFeed(
+            client,
+            options.announcements_topic,
+            announcements.reader(options.model_name),
+            on_plan=self._load_early,
+        )
+        self._end = RegistryEnd(client, options.announcements_topic)
+        self._fence = Fence(
+            self._feed,
+            self._end,
+            timeout_s=options.fence_timeout_s,
+            stale_after_s=options.feed_stale_after_s,
+        )
+        self._app = self._application(options)
+        output = TransactionOutput(
+            self._app,
+            source_topic=options.source_topic,
+            signals_topic=options.signals_topic,
+            letters_topic=options.letters_topic,
+            partitions=options.partitions,
+            queue=10 * options.max_batch,
+        )
+        self._sink = PredictionSink(
+            self._models, output, self._fence.answered, options.hold_retry_s
+        )
+        topology.build(self._app, options.source_topic, decoder, self._fence, self._sink)
+
+    def run(self) -> None:
+        """Read the announcements, load what is in force, join the group, answer records.
+
+        Blocks until SIGTERM or SIGINT; must be called on the main thread.
+
+        Raises:
+            DsModelsError: The instance can't go on; its class says why. Nothing is lost.
+        """
+        try:
+            self._feed.start()
+            self._models.start()
+            self._get_ready()
+            self._app.run()
+        except FOREIGN as error:
+            raise mapped(error) from error
+        finally:
+            self._feed.close()
+            self._end.close()
+            self._models.close()
+        log.info("stream.stopped")
+
+    def _get_ready(self) -> None:
+        """Do what is slow before joining the group: others would wait for us."""
+        deadline = time.monotonic() + self._options.feed_stale_after_s
+        while (table := self._fence.table(as_of=time.monotonic())) is None:
+            if time.monotonic() > deadline:
+                raise FeedError("the announcements could not be read to their end")
+        plan = table.at(round(self._clock_ms()))
+        if plan is not None:
+            self._models.wait_for(plan.announcement, self._options.first_load_timeout_s)
+        self._follows_live = True
+        settle_garbage_collector()
+
+    def _load_early(self, plan: Plan) -> None:
+        """Begin to load a version when its plan is read; of the past, only what records need."""
+        if self._follows_live:
+            self._models.want(plan.announcement)
+
+    def _before_poll(self) -> None:
+        self._fence.check()
+        now = time.monotonic()
+        if now - self._warmed_at >= 1.0:
+            self._warmed_at = now
+            self._keep_warm()
+
+    def _keep_warm(self) -> None:
+        """Have loaded what is in force now and what will be: before a record needs it."""
+        table, now_ms = self._feed.table, self._clock_ms()
+        in_force = table.at(round(now_ms))
+        for plan in table.plans:
+            if plan is in_force or plan.effective_ms > now_ms:
+                self._models.want(plan.announcement)
+
+    def _application(self, options: StreamOptions) -> MicroBatchApplication:
+        return MicroBatchApplication(
+            max_batch=options.max_batch,
+            linger_s=options.linger_s,
+            before_poll=self._before_poll,
+            drop_batch=lambda: self._sink.clear(),
+            broker_address=options.bootstrap_servers,
+            consumer_group=options.consumer_group,
+            processing_guarantee=options.guarantee,
+            auto_offset_reset="earliest",
+            auto_create_topics=False,
+            use_changelog_topics=False,
+            consumer_poll_timeout=options.poll_timeout_s,
+            broker_availability_timeout=options.broker_timeout_s,
+            loglevel=None,
+            consumer_extra_config={
+                **options.client,
+                **FETCH,
+                "session.timeout.ms": options.session_timeout_ms,
+                "heartbeat.interval.ms": options.session_timeout_ms // 5,
+                "max.poll.interval.ms": options.max_poll_interval_ms,
+            },
+            producer_extra_config={
+                **options.client,
+                "delivery.report.only.error": True,
+                "message.max.bytes": 4_194_304,
+                "queue.buffering.max.messages": 10 * options.max_batch,
+                "linger.ms": 5,
+                **(
+                    {"transaction.timeout.ms": options.transaction_timeout_ms}
+                    if options.guarantee == "exactly-once"
+                    else {}
+                ),
+            },
+        )
+
+
+def settle_garbage_collector() -> None:
+    """Take what is loaded out of the cyclic collector, and let it run rarely.
+
+    After `import mlflow` it would walk hundreds of thousands of objects again and again, because
+    every batch makes thousands of new ones; that more than halves the rate of the stream.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(200_000, 20, 100)

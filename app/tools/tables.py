@@ -1,0 +1,119 @@
+"""Rows of a topic as a person or a program reads them."""
+
+import base64
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from rich.table import Table
+from rich.text import Text
+
+from app.tools.inspect import Row
+
+_PLACE = ("partition", "offset", "appended", "key", "kind")
+_SHOWN = 60  # characters of a value: the rest is for programs
+_STYLES = {"signal": "green", "dead letter": "red", "announcement": "cyan", "raw": "yellow"}
+
+
+def json_line(row: Row) -> bytes:
+    r"""Return the row as one JSON object, without the newline.
+
+    Bytes that are text are written as text. Others are written in base64, and a field
+    `<name>_encoding` beside them says so.
+
+    >>> json_line(Row("t", 0, 5, 1_700_000_000_123, b"k", "raw", {"value": b"\xff"}))[-47:]
+    b'"raw","value":"/w==","value_encoding":"base64"}'
+    """
+    place = {
+        "topic": row.topic,
+        "partition": row.partition,
+        "offset": row.offset,
+        "appended": instant(row.appended_ms),
+        "key": row.key,
+        "kind": row.kind,
+    }
+    return orjson.dumps(_plain({**place, **row.fields}))
+
+
+def table(rows: Iterable[Row], title: str | None = None) -> Table:
+    """Return the rows as a table; its columns are all fields that a row has, in their order.
+
+    Text of a message is shown with its control characters escaped: it can't reach the terminal.
+    """
+    kept = list(rows)
+    names = list(dict.fromkeys(name for row in kept for name in row.fields))
+    whole = Table(title=title)
+    for name in _PLACE:
+        whole.add_column(name, no_wrap=True)
+    for name in names:
+        whole.add_column(name.replace("_", " "), overflow="fold")
+    for row in kept:
+        whole.add_row(
+            str(row.partition),
+            str(row.offset),
+            instant(row.appended_ms),
+            _shown(row.key),
+            Text(row.kind, style=_STYLES.get(row.kind, "")),
+            *(_shown(row.fields.get(name)) for name in names),
+        )
+    return whole
+
+
+def line(row: Row) -> Text:
+    """Return the row as one line: for rows that come one by one, where a table can't be drawn."""
+    said = Text()
+    said.append(f"{row.partition}/{row.offset} {instant(row.appended_ms)} ", style="dim")
+    said.append(f"{row.kind} ", style=_STYLES.get(row.kind, ""))
+    said.append(_shown(row.key))
+    for name, value in row.fields.items():
+        if value is not None:
+            said.append(f" {name}=", style="dim").append(_shown(value))
+    return said
+
+
+def instant(unix_ms: int) -> str:
+    """Return Unix milliseconds as RFC 3339 in UTC; a message without a time has -1."""
+    if unix_ms < 0:
+        return ""
+    moment = datetime.fromtimestamp(unix_ms / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
+    plain: dict[str, Any] = {}
+    for name, value in fields.items():
+        if isinstance(value, bytes):
+            text = _text(value)
+            plain[name] = base64.b64encode(value).decode() if text is None else text
+            if text is None:
+                plain[f"{name}_encoding"] = "base64"
+        elif isinstance(value, Mapping):
+            plain[name] = _plain(value)
+        else:
+            plain[name] = value
+    return plain
+
+
+def _shown(value: Any) -> Text:
+    if value is None:
+        return Text("-", style="dim")
+    if isinstance(value, float):
+        text = f"{value:,.4f}".rstrip("0").rstrip(".")
+    elif isinstance(value, bytes):
+        text = value[: 4 * _SHOWN].decode("utf-8", "backslashreplace")
+    elif isinstance(value, Mapping):
+        text = ", ".join(f"{name}: {_shown(inner)}" for name, inner in value.items())
+    elif isinstance(value, list):
+        text = ", ".join(map(str, value))
+    else:
+        text = str(value)
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return Text(text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…")
+
+
+def _text(value: bytes) -> str | None:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return None

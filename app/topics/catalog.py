@@ -1,0 +1,187 @@
+"""Our topics: made with the settings that the promises need, and checked against them."""
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
+
+from app.domain.errors import BrokerUnavailable, TopicsError
+
+LOG_APPEND_TIME = {"message.timestamp.type": "LogAppendTime"}
+ROOM_FOR_RECORDS = {"max.message.bytes": "<=1048588"}
+ROOM_FOR_ANSWERS = {"max.message.bytes": ">=2097152"}
+"""A dead letter is its record and headers more: an answer must fit where its record did."""
+KEPT_FOR_EVER = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """What a topic must be.
+
+    Attributes:
+        partitions: For a new topic; an existing one may have another number, unless `exact`.
+        replication: For a new topic.
+        required: Settings without which a promise breaks: a value, or `<=` or `>=` and a number.
+        exact: Whether the number of partitions is itself a promise.
+    """
+
+    name: str
+    partitions: int
+    replication: int
+    required: dict[str, str]
+    exact: bool = False
+
+    @property
+    def config(self) -> dict[str, str]:
+        """The settings that a new topic gets."""
+        return {setting: needed.lstrip("<=>") for setting, needed in self.required.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong with an existing topic, and its remedy."""
+
+    topic: str
+    setting: str
+    found: str
+    needed: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.topic}: {self.setting} is {self.found}, must be {self.needed}. "
+            f"Remedy: {self.remedy}"
+        )
+
+
+class TopicCatalog:
+    """Makes and checks topics on one cluster."""
+
+    def __init__(self, config: dict[str, Any], timeout_s: float = 30.0) -> None:
+        self._admin = AdminClient(config)
+        self._timeout_s = timeout_s
+
+    def partition_counts(self) -> dict[str, int]:
+        """Return the number of partitions of each topic that exists.
+
+        Raises:
+            BrokerUnavailable: The cluster doesn't answer in time.
+        """
+        with _mapped():
+            topics = self._admin.list_topics(timeout=self._timeout_s).topics
+        return {name: len(topic.partitions) for name, topic in topics.items()}
+
+    def create(self, specs: Sequence[TopicSpec]) -> list[str]:
+        """Create the topics that don't exist yet; return their names.
+
+        Safe to call twice at once: a topic that another one creates meanwhile is not ours.
+
+        Raises:
+            TopicsError: The cluster refuses a topic.
+            BrokerUnavailable: It doesn't answer in time.
+        """
+        existing = self.partition_counts()
+        missing = [spec for spec in specs if spec.name not in existing]
+        if not missing:
+            return []
+        with _mapped():
+            futures = self._admin.create_topics(
+                [
+                    NewTopic(spec.name, spec.partitions, spec.replication, config=spec.config)
+                    for spec in missing
+                ],
+                operation_timeout=self._timeout_s,
+            )
+        created = []
+        for name, future in futures.items():
+            try:
+                future.result()
+                created.append(name)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise TopicsError(
+                        f"{name} can't be created: {error.args[0].str()}"
+                    ) from error
+        return created
+
+    def findings(self, specs: Sequence[TopicSpec]) -> list[Finding]:
+        """Return what is wrong with the topics; nothing if all promises hold.
+
+        Raises:
+            BrokerUnavailable: The cluster doesn't answer in time.
+        """
+        counts = self.partition_counts()
+        found = []
+        present = []
+        for spec in specs:
+            if spec.name not in counts:
+                remedy = "python -m app topics create"
+                found.append(Finding(spec.name, "topic", "missing", "there", remedy))
+                continue
+            present.append(spec)
+            if spec.exact and counts[spec.name] != spec.partitions:
+                remedy = "delete the topic and create it anew, with its messages copied in order"
+                found.append(
+                    Finding(
+                        spec.name,
+                        "partitions",
+                        str(counts[spec.name]),
+                        str(spec.partitions),
+                        remedy,
+                    )
+                )
+        return found + self._wrong_settings(present)
+
+    def _wrong_settings(self, specs: Sequence[TopicSpec]) -> list[Finding]:
+        if not specs:
+            return []
+        with _mapped():
+            futures = self._admin.describe_configs(
+                [ConfigResource(ResourceType.TOPIC, spec.name) for spec in specs]
+            )
+            actual = {
+                resource.name: future.result(timeout=self._timeout_s)
+                for resource, future in futures.items()
+            }
+        return [
+            Finding(
+                spec.name,
+                setting,
+                actual[spec.name][setting].value,
+                needed,
+                f"kafka-configs.sh --bootstrap-server … --alter --topic {spec.name} "
+                f"--add-config {setting}={spec.config[setting]}",
+            )
+            for spec in specs
+            for setting, needed in spec.required.items()
+            if not _satisfies(actual[spec.name][setting].value, needed)
+        ]
+
+
+def _satisfies(found: str, needed: str) -> bool:
+    if needed.startswith("<="):
+        return int(found) <= int(needed[2:])
+    if needed.startswith(">="):
+        return int(found) >= int(needed[2:])
+    return found == needed
+
+
+def require(findings: Sequence[Finding]) -> None:
+    """Return if there are no findings.
+
+    Raises:
+        TopicsError: There are; the message lists each with its remedy.
+    """
+    if findings:
+        raise TopicsError("\n".join(map(str, findings)))
+
+
+@contextlib.contextmanager
+def _mapped() -> Any:
+    try:
+        yield
+    except KafkaException as error:
+        raise BrokerUnavailable(f"Kafka does not answer: {error.args[0].str()}") from error
