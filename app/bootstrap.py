@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from app.domain.plans import Plan
     from app.registry.mlflow_models import MlflowModels
     from app.settings import Settings
+    from app.stream.hot_swap import ModelSource
     from app.stream.service import StreamService
     from app.topics.announcements import Ignored
     from app.topics.records import RecordDecoder
@@ -106,13 +107,11 @@ def announced(settings: Settings) -> list[Plan | Ignored]:
 
     connection.require_broker(settings.kafka.bootstrap_servers)
     messages = reading.read_to_end(kafka(settings), settings.topics.announcements)
-    return announcements.read_all(
-        map(announcements.message_of, messages), settings.model.name
-    )
+    return announcements.read_all(map(announcements.message_of, messages), settings.model.name)
 
 
-def stream_service(settings: Settings) -> StreamService:
-    """Return an instance of the stream, ready to run.
+def stream_service(settings: Settings, source: ModelSource | None = None) -> StreamService:
+    """Return an instance of the stream, ready to run; its models come from MLflow by default.
 
     Raises:
         BrokerUnavailable: Kafka is away.
@@ -148,7 +147,7 @@ def stream_service(settings: Settings) -> StreamService:
         models_kept=settings.model.kept,
         first_load_timeout_s=settings.model.first_load_timeout_s,
     )
-    return StreamService(options, decoder(settings), models(settings))
+    return StreamService(options, decoder(settings), source or models(settings))
 
 
 def decoder(settings: Settings) -> RecordDecoder:

@@ -37,11 +37,23 @@ class Kafka(_Section):
     """The broker, and how this instance is a member of its group."""
 
     bootstrap_servers: str = Field("localhost:9092", description="Brokers, comma-separated.")
-    consumer_group: str = Field("treasury-predictions", description="Instances of one group share the partitions.")
-    session_timeout_ms: int = Field(45_000, ge=1_000, description="A silent instance is replaced after this time.")
-    max_poll_interval_ms: int = Field(300_000, ge=10_000, description="An instance that does not poll for so long leaves.")
-    transaction_timeout_ms: int = Field(60_000, ge=1_000, description="A killed instance's open transaction delays readers for at most so long.")
-    broker_timeout_s: _Seconds = Field(120.0, description="Without any broker for so long, the instance ends.")
+    consumer_group: str = Field(
+        "treasury-predictions", description="Instances of one group share the partitions."
+    )
+    session_timeout_ms: int = Field(
+        45_000, ge=1_000, description="A silent instance is replaced after this time."
+    )
+    max_poll_interval_ms: int = Field(
+        300_000, ge=10_000, description="An instance that does not poll for so long leaves."
+    )
+    transaction_timeout_ms: int = Field(
+        60_000,
+        ge=1_000,
+        description="A killed instance's open transaction delays readers for at most so long.",
+    )
+    broker_timeout_s: _Seconds = Field(
+        120.0, description="Without any broker for so long, the instance ends."
+    )
 
 
 class Mlflow(_Section):
@@ -59,13 +71,20 @@ class Model(_Section):
     experiment: str = Field("treasury-price", description="The experiment that training logs to.")
     cache_dir: Path = Field(Path(".local/models"), description="Where artifacts are fetched to.")
     kept: _Count = Field(4, description="How many versions stay loaded.")
-    first_load_timeout_s: _Seconds = Field(60.0, description="How long a starting instance loads before it joins the group.")
+    first_load_timeout_s: _Seconds = Field(
+        60.0, description="How long a starting instance loads before it joins the group."
+    )
 
 
 class Announcements(_Section):
     """How plans are announced."""
 
-    guard_ms: int = Field(1_000, ge=0, le=86_400_000, description="Between the append of a plan and its earliest effect.")
+    guard_ms: int = Field(
+        1_000,
+        ge=0,
+        le=86_400_000,
+        description="Between the append of a plan and its earliest effect.",
+    )
 
 
 class Topics(_Section):
@@ -73,8 +92,12 @@ class Topics(_Section):
 
     records: str = Field("treasury.data", description="Input.")
     signals: str = Field("signals.topic", description="Predictions.")
-    dead_letters: str = Field("treasury.data.dead-letters", description="What could not be predicted, and why.")
-    announcements: str = Field("model.registry", description="Serving plans; one partition, kept for ever.")
+    dead_letters: str = Field(
+        "treasury.data.dead-letters", description="What could not be predicted, and why."
+    )
+    announcements: str = Field(
+        "model.registry", description="Serving plans; one partition, kept for ever."
+    )
     partitions: _Count = Field(4, description="Of the records, signals and dead letters.")
     replication: _Count = Field(1, description="Of all topics; 3 in production.")
 
@@ -82,13 +105,23 @@ class Topics(_Section):
 class Stream(_Section):
     """The stream itself."""
 
-    guarantee: Literal["exactly-once", "at-least-once"] = Field("exactly-once", description="What a crash may do: nothing, or repeat answers.")
-    max_batch: int = Field(10_000, ge=2, le=100_000, description="The most records of one transaction.")
-    linger_ms: float = Field(10.0, ge=0, description="How long a batch is collected after its first record.")
+    guarantee: Literal["exactly-once", "at-least-once"] = Field(
+        "exactly-once", description="What a crash may do: nothing, or repeat answers."
+    )
+    max_batch: int = Field(
+        10_000, ge=2, le=100_000, description="The most records of one transaction."
+    )
+    linger_ms: float = Field(
+        10.0, ge=0, description="How long a batch is collected after its first record."
+    )
     poll_timeout_s: _Seconds = Field(0.1, description="How long to wait for a first record.")
     hold_retry_s: _Seconds = Field(0.25, description="How often records that wait are tried again.")
-    fence_timeout_s: _Seconds = Field(1.0, description="How long a batch waits for the announcements before it is held.")
-    feed_stale_after_s: _Seconds = Field(60.0, description="Without the announcements for so long, the instance ends.")
+    fence_timeout_s: _Seconds = Field(
+        1.0, description="How long a batch waits for the announcements before it is held."
+    )
+    feed_stale_after_s: _Seconds = Field(
+        60.0, description="Without the announcements for so long, the instance ends."
+    )
 
 
 class Records(_Section):
@@ -121,8 +154,12 @@ class Records(_Section):
 class Log(_Section):
     """What is written to standard error."""
 
-    level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least severe event that is written.")
-    format: Literal["auto", "console", "json"] = Field("auto", description="`auto` is console on a terminal, else one JSON object a line.")
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least severe event that is written."
+    )
+    format: Literal["auto", "console", "json"] = Field(
+        "auto", description="`auto` is console on a terminal, else one JSON object a line."
+    )
 
 
 class Settings(_Section):

@@ -59,7 +59,9 @@ class MlflowModels:
             found = self._mlflow.MlflowClient(self._tracking_uri).get_model_version(name, version)
         except Exception as error:
             raise self._unavailable(f"{name} version {version}", error) from error
-        return RegisteredVersion(name, str(found.version), f"models:/{name}/{version}", found.run_id)
+        return RegisteredVersion(
+            name, str(found.version), f"models:/{name}/{version}", found.run_id
+        )
 
     def fetch(self, uri: str, into: Path) -> Path:
         """Copy the artifact into the empty folder `into`; return the folder with its files.

@@ -98,9 +98,7 @@ class RegistryFeed:
             FeedError: It is dead; the message says why.
         """
         if self._failure is not None:
-            raise FeedError(
-                f"the feed of {self._topic} ended: {self._failure}"
-            ) from self._failure
+            raise FeedError(f"the feed of {self._topic} ended: {self._failure}") from self._failure
 
     def close(self) -> None:
         """End the thread and leave the broker. Idempotent."""

@@ -218,9 +218,9 @@ class HotSwap:
     def _drop_surplus(self) -> None:
         with self._changed:
             by_use = sorted(self._versions.items(), key=lambda item: item[1].wanted_at)
-            surplus = [
-                (key, version) for key, version in by_use if version.predict is not None
-            ][: -self._keep or None]
+            surplus = [(key, version) for key, version in by_use if version.predict is not None][
+                : -self._keep or None
+            ]
             for key, _ in surplus:
                 del self._versions[key]
             now = self._clock()

@@ -178,32 +178,36 @@ class TransactionOutput:
         """
         for source_partition, messages in answers.signals:
             for partition, group in self._as_signal(source_partition, messages):
-                for start in range(0, len(group), self._queue):
-                    self._send_chunk(partition, group[start : start + self._queue])
+                self._send_signals(partition, group)
         for key, value, headers, source_partition in answers.letters:
             ((partition, _),) = self._as_letter(source_partition, [{"key": key}])
             self._app._producer.produce(  # noqa: SLF001
                 topic=self._letters, key=key, value=value, headers=headers, partition=partition
             )
 
-    def _send_chunk(self, partition: int, chunk: list[dict[str, Any]]) -> None:
+    def _send_signals(self, partition: int, messages: list[dict[str, Any]]) -> None:
         internal = self._app._producer  # noqa: SLF001
         producer = internal._producer._producer  # noqa: SLF001
-        while chunk:
-            while len(producer) + len(chunk) > self._queue and len(producer):
-                producer.poll(0.05)
+        while messages:
+            free = max(1, self._queue - len(producer))
             # It does not raise when the queue is full: it queues what fits and marks the rest. Nor
             # does it look at a partition in a message, whatever its documentation says.
+            head, messages = messages[:free], messages[free:]
             queued = producer.produce_batch(
-                self._signals, chunk, partition, on_delivery=internal._on_delivery  # noqa: SLF001
+                self._signals,
+                head,
+                partition,
+                on_delivery=internal._on_delivery,  # noqa: SLF001
             )
-            if queued == len(chunk):
-                return
-            chunk = [message for message in chunk if "_error" in message]
-            for message in chunk:
-                error = message.pop("_error")
-                if not _is_queue_full(error):
-                    raise KafkaException(error)
+            if queued < len(head):
+                refused = [message for message in head if "_error" in message]
+                for message in refused:
+                    error = message.pop("_error")
+                    if not _is_queue_full(error):
+                        raise KafkaException(error)
+                messages = refused + messages
+            if messages:
+                producer.poll(0.05)  # serves delivery reports, which empties the queue
 
 
 def _by_partition(messages: list[Any]) -> dict[tuple[str, int], list[Any]]:

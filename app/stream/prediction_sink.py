@@ -108,12 +108,12 @@ class PredictionSink(BaseSink):
                         models[plan.offset] = predict
         return models, waits_for
 
-    def _predict(
-        self, batches: list[JoinedBatch], models: dict[int, Predict]
-    ) -> list[ScoredBatch]:
+    def _predict(self, batches: list[JoinedBatch], models: dict[int, Predict]) -> list[ScoredBatch]:
         """Predict once per version over all partitions, and give each record its price."""
         scored = [
-            ScoredBatch(batch, np.full(len(batch.decoded.records), np.nan), dict(batch.decoded.rejected))
+            ScoredBatch(
+                batch, np.full(len(batch.decoded.records), np.nan), dict(batch.decoded.rejected)
+            )
             for batch in batches
         ]
         for offset, parts in _by_plan(scored).items():

@@ -180,6 +180,7 @@ class StreamService:
             processing_guarantee=options.guarantee,
             auto_offset_reset="earliest",
             auto_create_topics=False,
+            state_dir=options.models_folder.parent / "state",  # unused: the topics are the truth
             use_changelog_topics=False,
             consumer_poll_timeout=options.poll_timeout_s,
             broker_availability_timeout=options.broker_timeout_s,

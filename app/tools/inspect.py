@@ -11,6 +11,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from app.domain.errors import BrokerUnavailable, TopicsError
 from app.domain.records import Rejection
+from app.tools.announcement_history import instant
 from app.topics import announcements, dead_letters, signals
 from app.topics.records import RecordDecoder
 
@@ -132,6 +133,7 @@ def read(
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "isolation.level": "read_committed",
+            "fetch.wait.max.ms": 50,  # the broker says only after it that there is no more
             "error_cb": lambda _error: None,
         }
     )
@@ -148,7 +150,10 @@ def read(
 
 def _ends(consumer: Any, topic: str, timeout_s: float) -> dict[int, int]:
     """Return the end offset of each partition, as it is now."""
-    known = consumer.list_topics(timeout=min(timeout_s, 10.0)).topics
+    try:
+        known = consumer.list_topics(timeout=min(timeout_s, 10.0)).topics
+    except KafkaException as error:
+        raise BrokerUnavailable(f"no Kafka broker answers ({error.args[0].str()})") from error
     if topic not in known:
         raise TopicsError(f"there is no topic {topic}")
     return {
@@ -272,7 +277,7 @@ def _announcement(model_name: str) -> Decode:
             "digest": announced.digest,
             "features": list(announced.features),
             "guard_ms": announced.guard_ms,
-            "effective_ms": plan.effective_ms,
+            "effective": instant(plan.effective_ms),
             "run_id": announced.run_id,
             "event_id": announced.event_id,
         }

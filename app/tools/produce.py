@@ -23,6 +23,7 @@ GOOD = "good"
 _MONTHS = 480  # of a series, before its history begins anew
 _SIDE_BY_SIDE = 32  # series that are simulated at once: one alone costs almost the same
 _TICK_S = 0.05  # how often progress is told and the delivery reports are served
+_SHORTEST_PAUSE_S = 0.001  # the client counts in milliseconds, and 0 would spin
 _CHUNK = 2_000  # records between two looks at the clock, when there is no rate
 _FOREVER = 2**63
 
@@ -134,7 +135,7 @@ def produce(
         stopped: Asked as often; once it says yes, what was written is still waited for.
 
     Raises:
-        BrokerUnavailable: No broker answers, or not all records were acknowledged.
+        BrokerUnavailable: No broker answers, or a record was not acknowledged within 30 s.
         TopicsError: There is no such topic.
         ValueError: As `records`, or the rate is not above 0.
     """
@@ -147,6 +148,7 @@ def produce(
     reasons: Counter[Reason] = Counter()
     begun = time.monotonic()
     sent = 0
+    told = 0.0
     while sent < total and not stopped():
         elapsed = time.monotonic() - begun
         due = _CHUNK if rate is None else records_due(elapsed, rate) - sent
@@ -156,9 +158,12 @@ def produce(
             if sample.reason is not None:
                 reasons[sample.reason] += 1
             sent += 1
-        on_progress(sent)
+        if elapsed >= told + _TICK_S:
+            told = elapsed
+            on_progress(sent)
         writer.serve(0 if rate is None or sent == total else _pause(elapsed, rate, sent))
-    writer.finish(sent)
+    writer.finish()
+    on_progress(sent)
     return Summary(
         records=sent,
         kinds=dict(kinds),
@@ -178,16 +183,18 @@ def records_due(elapsed_s: float, rate: float) -> int:
 
 def _pause(elapsed_s: float, rate: float, sent: int) -> float:
     """Return the seconds to the next record, or to the next progress if that is sooner."""
-    return min(max(sent / rate - elapsed_s, 0.0), _TICK_S)
+    return min(max(sent / rate - elapsed_s, _SHORTEST_PAUSE_S), _TICK_S)
 
 
 class _Writer:
-    """A producer that counts what fails. Idempotent: a record is written once and in order."""
+    """A producer that raises for what fails. Idempotent: a record is written once, and in order.
+
+    Every method may raise BrokerUnavailable: a record written so far was not acknowledged in time.
+    """
 
     def __init__(self, config: Mapping[str, Any], topic: str) -> None:
-        self._failed = 0
-        self._why = ""
         self._topic = topic
+        self._failure: str | None = None
         self._producer = Producer(
             {
                 "linger.ms": 5,
@@ -201,7 +208,7 @@ class _Writer:
                 "enable.idempotence": True,
                 # The partition of a key as clients in other languages choose it.
                 "partitioner": "murmur2_random",
-                # A call into Python per record, twice a record's other cost, only where one fails.
+                # A call into Python for each record costs as much as the record.
                 "delivery.report.only.error": True,
                 "on_delivery": self._delivered,
                 "error_cb": lambda _error: None,
@@ -222,7 +229,7 @@ class _Writer:
             try:
                 self._producer.produce(self._topic, sample.value, sample.key)
             except BufferError:
-                self._producer.poll(0.1)
+                self.serve(0.1)
             except KafkaException as error:
                 raise BrokerUnavailable(f"{self._topic} can't be written: {error}") from error
             else:
@@ -231,22 +238,19 @@ class _Writer:
     def serve(self, seconds: float) -> None:
         """Wait for so long, or a little less, and serve what the broker says meanwhile."""
         self._producer.poll(seconds)
+        if self._failure is not None:
+            raise BrokerUnavailable(
+                f"a record was not acknowledged, and may be written or not: {self._failure}"
+            )
 
-    def finish(self, written: int) -> None:
-        """Wait until every record is acknowledged.
-
-        Raises:
-            BrokerUnavailable: One is not; it may have been written nevertheless.
-        """
-        self._failed += self._producer.flush()
-        if self._failed:
-            why = self._why or "no answer"
-            raise BrokerUnavailable(f"{self._failed} of {written} records were not written: {why}")
+    def finish(self) -> None:
+        """Wait until every record is acknowledged."""
+        self._producer.flush()  # ends: a record fails once its time-out has passed
+        self.serve(0)
 
     def _delivered(self, error: Any, _message: Any) -> None:
         if error is not None:
-            self._failed += 1
-            self._why = error.str()
+            self._failure = error.str()
 
 
 def _good_records(seed: int, series: int) -> Iterator[tuple[bytes, dict[str, Any]]]:

@@ -2,16 +2,17 @@
 
 import base64
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 from rich.table import Table
 from rich.text import Text
 
+from app.tools.announcement_history import instant
 from app.tools.inspect import Row
 
-_PLACE = ("partition", "offset", "appended", "key", "kind")
+_FOR_PROGRAMS = frozenset({"model_name", "model_uri", "features", "run_id", "event_id"})
+_SOURCE = ("source_topic", "source_partition", "source_offset")
 _SHOWN = 60  # characters of a value: the rest is for programs
 _STYLES = {"signal": "green", "dead letter": "red", "announcement": "cyan", "raw": "yellow"}
 
@@ -37,25 +38,25 @@ def json_line(row: Row) -> bytes:
 
 
 def table(rows: Iterable[Row], title: str | None = None) -> Table:
-    """Return the rows as a table; its columns are all fields that a row has, in their order.
+    """Return the rows as a table; its columns are the fields that a row has, in their order.
 
+    What only programs need is left out, and coordinates share a column: `json_line` has it all.
     Text of a message is shown with its control characters escaped: it can't reach the terminal.
     """
-    kept = list(rows)
-    names = list(dict.fromkeys(name for row in kept for name in row.fields))
+    shown = [(row, _for_people(row)) for row in rows]
+    names = list(dict.fromkeys(name for _, fields in shown for name in fields))
     whole = Table(title=title)
-    for name in _PLACE:
-        whole.add_column(name, no_wrap=True)
+    for name in ("place", "appended", "key", "kind"):
+        whole.add_column(name, overflow="fold")
     for name in names:
         whole.add_column(name.replace("_", " "), overflow="fold")
-    for row in kept:
+    for row, fields in shown:
         whole.add_row(
-            str(row.partition),
-            str(row.offset),
+            f"{row.partition}/{row.offset}",
             instant(row.appended_ms),
             _shown(row.key),
             Text(row.kind, style=_STYLES.get(row.kind, "")),
-            *(_shown(row.fields.get(name)) for name in names),
+            *(_shown(fields.get(name)) for name in names),
         )
     return whole
 
@@ -66,18 +67,21 @@ def line(row: Row) -> Text:
     said.append(f"{row.partition}/{row.offset} {instant(row.appended_ms)} ", style="dim")
     said.append(f"{row.kind} ", style=_STYLES.get(row.kind, ""))
     said.append(_shown(row.key))
-    for name, value in row.fields.items():
+    for name, value in _for_people(row).items():
         if value is not None:
             said.append(f" {name}=", style="dim").append(_shown(value))
     return said
 
 
-def instant(unix_ms: int) -> str:
-    """Return Unix milliseconds as RFC 3339 in UTC; a message without a time has -1."""
-    if unix_ms < 0:
-        return ""
-    moment = datetime.fromtimestamp(unix_ms / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _for_people(row: Row) -> dict[str, Any]:
+    fields = {
+        name: value
+        for name, value in row.fields.items()
+        if name not in _FOR_PROGRAMS and name not in _SOURCE
+    }
+    if _SOURCE[0] in row.fields:
+        fields["source"] = "/".join(str(row.fields[name]) for name in _SOURCE)
+    return fields
 
 
 def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:

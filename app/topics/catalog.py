@@ -102,9 +102,7 @@ class TopicCatalog:
                 created.append(name)
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                    raise TopicsError(
-                        f"{name} can't be created: {error.args[0].str()}"
-                    ) from error
+                    raise TopicsError(f"{name} can't be created: {error.args[0].str()}") from error
         return created
 
     def findings(self, specs: Sequence[TopicSpec]) -> list[Finding]:

@@ -8,9 +8,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from app.domain.errors import BrokerUnavailable, TopicsError
 
 
-def read_to_end(
-    config: dict[str, Any], topic: str, timeout_s: float = 30.0
-) -> Iterator[Any]:
+def read_to_end(config: dict[str, Any], topic: str, timeout_s: float = 30.0) -> Iterator[Any]:
     """Yield each message that a `read_committed` reader sees, in order within its partition.
 
     Ends when every partition has been read to its end: transaction markers have offsets too, so

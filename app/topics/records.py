@@ -97,9 +97,7 @@ class RecordDecoder:
     def _explain(self, value: bytes | None) -> Rejection | None:
         """Find the first reason, in the order of the codes; None if only the decoder knows it."""
         if not value:
-            return Rejection(
-                Reason.EMPTY, "the value is " + ("null" if value is None else "empty")
-            )
+            return Rejection(Reason.EMPTY, "the value is " + ("null" if value is None else "empty"))
         if len(value) > self._max_bytes:
             return Rejection(
                 Reason.TOO_LARGE, f"{len(value)} bytes are more than {self._max_bytes}"
@@ -151,8 +149,10 @@ def _fault_of_text(document: dict[str, Any]) -> Rejection | None:
 
 def _parse_int(digits: str) -> float:
     """Read an integer as the number it is to a model; too large a one is infinite."""
-    return float(digits) if len(digits) < _LARGEST_FLOAT_DIGITS else math.copysign(
-        math.inf, -1 if digits.startswith("-") else 1
+    return (
+        float(digits)
+        if len(digits) < _LARGEST_FLOAT_DIGITS
+        else math.copysign(math.inf, -1 if digits.startswith("-") else 1)
     )
 
 

@@ -45,9 +45,7 @@ def test_the_plan_in_force_is_the_latest_effective_one_else_the_first(
 @given(plan_lists(min_size=1), st.lists(TIMES, min_size=1))
 def test_segments_give_each_record_its_plan_once(plans: list[Plan], times: list[int]) -> None:
     served = {
-        int(row): in_force
-        for in_force, rows in PlanTable.of(plans).segments(times)
-        for row in rows
+        int(row): in_force for in_force, rows in PlanTable.of(plans).segments(times) for row in rows
     }
     assert served == {row: naive(plans, time) for row, time in enumerate(times)}
 

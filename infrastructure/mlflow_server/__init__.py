@@ -1,0 +1,1 @@
+"""A real MLflow tracking server, for tests, the demo and development."""

@@ -1,0 +1,238 @@
+import base64
+import io
+import json
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError
+from rich.console import Console
+
+from app.domain.errors import BrokerUnavailable
+from app.domain.plans import Announcement
+from app.domain.records import Reason, Rejection
+from app.tools import inspect, tables
+from app.tools.inspect import Message, Row
+from app.topics import announcements, dead_letters, signals
+from app.topics.records import RecordDecoder
+
+KNOWN = inspect.decoders(
+    records="records",
+    signals="signals",
+    dead_letters="letters",
+    announcements="plans",
+    record_decoder=RecordDecoder(),
+    model_name="price",
+)
+SIGNAL = signals.Signal("a-1", "2024-01", 99.5, "price", "3", 4, "records", 2, 17)
+RECORD = (
+    b'{"id":"a-1","month":"2024-01","treasury_print_volume":500,"interest_rate":4.5,'
+    b'"inflation_rate":2,"previous_month_price":100}'
+)
+
+
+def message(topic: str, value: bytes | None, **other: Any) -> Message:
+    given: dict[str, Any] = {"partition": 0, "offset": 7, "appended_ms": 1_700_000_000_123}
+    return Message(topic=topic, value=value, **{"key": b"k", **given, **other})
+
+
+def row(topic: str, value: bytes | None, **other: Any) -> Row:
+    return inspect.row_of(message(topic, value, **other), KNOWN)
+
+
+def announced(event_id: str = "e1", model: str = "price") -> tuple[bytes, bytes, Any]:
+    digest = "sha256:" + "0" * 64
+    return announcements.encode(
+        Announcement(model, "3", f"models:/{model}/3", digest, ("x",), 1_000, event_id)
+    )
+
+
+def test_a_signal_is_shown_with_all_its_fields() -> None:
+    shown = row("signals", signals.encode(SIGNAL))
+    assert shown.kind == "signal"
+    assert shown.fields["predicted_price"] == 99.5
+    assert shown.fields["source_offset"] == 17
+
+
+def test_a_record_is_shown_with_its_features() -> None:
+    shown = row("records", RECORD)
+    assert (shown.kind, shown.fields["interest_rate"], shown.fields["id"]) == ("record", 4.5, "a-1")
+
+
+def test_a_bad_record_is_shown_with_what_the_stream_would_say_of_it() -> None:
+    shown = row("records", b"[1]")
+    assert (shown.fields["rejected"], shown.fields["value"]) == ("not_an_object", b"[1]")
+
+
+def test_a_dead_letter_is_shown_with_its_reason_and_original_bytes() -> None:
+    letter = dead_letters.DeadLetter(
+        b"k", b"\xff", "records", 1, 8, Rejection(Reason.WRONG_ENCODING, "byte 0 is not UTF-8")
+    )
+    shown = row("letters", b"\xff", headers=tuple(dead_letters.headers(letter)))
+    assert shown.kind == "dead letter"
+    assert shown.fields["reason"] == "wrong_encoding"
+    assert shown.fields["value"] == b"\xff"
+    assert shown.fields["source_offset"] == 8
+
+
+def test_an_announcement_is_shown_with_the_time_of_its_effect() -> None:
+    key, value, headers = announced()
+    shown = row("plans", value, key=key, headers=tuple(headers))
+    assert shown.kind == "announcement"
+    assert shown.fields["model_version"] == "3"
+    assert shown.fields["effective"] == "2023-11-14T22:13:21.123Z"
+
+
+def test_an_announcement_of_another_model_is_shown_as_ignored() -> None:
+    key, value, headers = announced(model="other")
+    shown = row("plans", value, key=key, headers=tuple(headers))
+    assert (shown.kind, shown.fields["ignored"]) == ("announcement", "foreign")
+
+
+def test_an_announcement_that_repeats_another_is_shown_as_a_duplicate() -> None:
+    key, value, headers = announced("twice")
+    first = row("plans", value, key=key, headers=tuple(headers), offset=1)
+    second = row("plans", value, key=key, headers=tuple(headers), offset=2)
+    assert "ignored" not in first.fields
+    assert second.fields["ignored"] == "duplicate"
+
+
+@pytest.mark.parametrize("topic", ["signals", "letters", "unknown"])
+@pytest.mark.parametrize("value", [None, b"", b"\xff\xfe", b"{}", b'{"id": "\\ud800"}'])
+def test_what_is_not_what_its_topic_promises_is_shown_raw(topic: str, value: bytes | None) -> None:
+    shown = row(topic, value)
+    assert (shown.kind, shown.fields["value"]) == ("raw", value)
+
+
+@pytest.mark.parametrize("topic", ["records", "signals", "letters", "plans", "unknown"])
+@pytest.mark.parametrize("value", [None, b"", b"\xff", b"\x1b[2J", b"NaN", b"[" * 5_000])
+def test_every_message_can_be_written_as_one_line_of_json(topic: str, value: bytes | None) -> None:
+    headers = (("h", b"\xff"), ("empty", None))
+    line = tables.json_line(row(topic, value, key=b"\xfe", headers=headers))
+    assert b"\n" not in line
+    assert json.loads(line)["topic"] == topic
+
+
+def test_json_says_where_the_message_stands() -> None:
+    written = json.loads(tables.json_line(row("signals", signals.encode(SIGNAL))))
+    assert (written["partition"], written["offset"], written["key"]) == (0, 7, "k")
+    assert written["appended"] == "2023-11-14T22:13:20.123Z"
+
+
+def test_bytes_that_are_no_text_are_written_in_base64_with_a_mark() -> None:
+    written = json.loads(tables.json_line(row("unknown", b"\x00\xff")))
+    assert written["value_encoding"] == "base64"
+    assert base64.b64decode(written["value"]) == b"\x00\xff"
+
+
+def test_bytes_that_are_text_are_written_as_they_are() -> None:
+    written = json.loads(tables.json_line(row("unknown", "žluť".encode())))
+    assert written["value"] == "žluť"
+    assert "value_encoding" not in written
+
+
+def test_a_table_has_a_line_for_each_row_and_a_column_for_each_field() -> None:
+    whole = tables.table([row("signals", signals.encode(SIGNAL))] * 3, "signals")
+    assert whole.row_count == 3
+    assert "predicted price" in [column.header for column in whole.columns]
+    assert "records/2/17" in rendered(whole)
+
+
+@pytest.mark.parametrize("value", [b"\x1b[31mred", b"\x9b31m", "\x9b31m".encode(), b"a\rb"])
+def test_control_characters_of_a_message_do_not_reach_the_terminal(value: bytes) -> None:
+    bad = row("unknown", value, key=value)
+    for drawn in (tables.table([bad]), tables.line(bad)):
+        assert not {"\x1b", "\x9b", "\r"} & set(rendered(drawn))
+
+
+def test_markup_of_a_message_is_shown_and_not_obeyed() -> None:
+    assert "[bold]x[/]" in rendered(tables.line(row("unknown", b"[bold]x[/]")))
+
+
+def rendered(drawable: Any) -> str:
+    written = io.StringIO()
+    Console(file=written, width=200, color_system=None).print(drawable)
+    return written.getvalue()
+
+
+class Polled:
+    """What a Kafka consumer's poll returns."""
+
+    def __init__(self, offset: int, partition: int = 0, error: Any = None) -> None:
+        self._offset, self._partition, self._error = offset, partition, error
+
+    def topic(self) -> str:
+        return "unknown"
+
+    def partition(self) -> int:
+        return self._partition
+
+    def offset(self) -> int:
+        return self._offset
+
+    def error(self) -> Any:
+        return self._error
+
+    def timestamp(self) -> tuple[int, int]:
+        return 2, 0
+
+    def key(self) -> None:
+        return None
+
+    def value(self) -> None:
+        return None
+
+    def headers(self) -> None:
+        return None
+
+
+class Polls:
+    """A consumer that was told what comes; then nothing comes."""
+
+    def __init__(self, *messages: Polled) -> None:
+        self._messages = list(messages)
+
+    def poll(self, timeout: float) -> Polled | None:
+        return self._messages.pop(0) if self._messages else None
+
+
+def end(partition: int = 0) -> Polled:
+    return Polled(-1001, partition, KafkaError(KafkaError._PARTITION_EOF))
+
+
+def offsets(consumer: Polls, ends: dict[int, int], **options: Any) -> list[int]:
+    given: dict[str, Any] = {"follow": False, "timeout_s": 0.0, "stopped": lambda: False}
+    messages = inspect._until_read(consumer, ends, **{**given, **options})
+    return [message.offset for message in messages]
+
+
+def test_a_topic_that_ends_with_transaction_markers_is_read_to_its_end() -> None:
+    assert offsets(Polls(Polled(0), Polled(2), end()), {0: 4}) == [0, 2]
+
+
+def test_a_topic_without_messages_is_read_to_its_end() -> None:
+    assert offsets(Polls(end(1), end(0)), {0: 0, 1: 5}) == []
+
+
+def test_reading_ends_where_the_topic_ended_at_the_start() -> None:
+    coming = Polls(*(Polled(offset) for offset in range(100)))
+    assert offsets(coming, {0: 3}) == [0, 1, 2]
+
+
+def test_what_was_appended_meanwhile_behind_a_marker_is_left_out() -> None:
+    assert offsets(Polls(Polled(0), Polled(5)), {0: 2}) == [0]
+
+
+def test_following_goes_on_behind_the_end_until_it_is_stopped() -> None:
+    consumer = Polls(Polled(0), end(), Polled(1), Polled(2))
+    read: list[int] = []
+    messages = inspect._until_read(
+        consumer, {0: 1}, follow=True, timeout_s=0.0, stopped=lambda: len(read) == 3
+    )
+    for message in messages:  # one by one: each is what stops the reading
+        read.append(message.offset)  # noqa: PERF401
+    assert read == [0, 1, 2]
+
+
+def test_a_topic_that_gives_neither_messages_nor_an_end_is_an_error() -> None:
+    with pytest.raises(BrokerUnavailable, match="nothing came"):
+        offsets(Polls(Polled(0)), {0: 2})

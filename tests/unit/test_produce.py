@@ -1,0 +1,115 @@
+import json
+from collections import Counter
+from itertools import islice
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.records import FEATURES, Reason, Rejection
+from app.tools import produce
+from app.tools.bad_records import bad_kinds
+from app.tools.produce import GOOD, Sample, records
+from app.topics.records import Record, RecordDecoder
+
+MODELS_OWN = {Reason.MODEL_RAISED, Reason.BAD_PREDICTION}
+
+
+def first(count: int, seed: int = 0, bad_share: float = 0.0, series: int = 8) -> list[Sample]:
+    return list(islice(records(seed, bad_share, series), count))
+
+
+@pytest.fixture(scope="module")
+def bad_samples() -> list[Sample]:
+    return first(20_000, seed=11, bad_share=1.0)
+
+
+@pytest.mark.parametrize("kind", bad_kinds())
+def test_each_bad_kind_gets_its_reason(kind: str, bad_samples: list[Sample]) -> None:
+    decoder = RecordDecoder()
+    of_kind = [sample for sample in bad_samples if sample.kind == kind]
+    assert of_kind
+    outcomes = [decoder.decode(sample.value) for sample in of_kind]
+    assert {o.reason if isinstance(o, Rejection) else None for o in outcomes} == {
+        bad_kinds()[kind].reason
+    }
+
+
+def test_there_is_a_bad_kind_for_each_reason_that_a_decoder_gives() -> None:
+    assert {bad.reason for bad in bad_kinds().values()} == set(Reason) - MODELS_OWN
+
+
+def test_a_sample_names_the_reason_of_its_kind(bad_samples: list[Sample]) -> None:
+    kinds = bad_kinds()
+    assert all(sample.reason is kinds[sample.kind].reason for sample in bad_samples)
+
+
+def test_a_record_is_too_large_for_the_limit_that_was_given() -> None:
+    samples = islice(records(seed=1, bad_share=1.0, max_bytes=500), 20_000)
+    large = next(sample for sample in samples if sample.kind == "too large")
+    assert 500 < len(large.value or b"") < 1_500
+
+
+def test_what_kafka_would_not_take_is_not_made() -> None:
+    assert bad_kinds(max_bytes=1_000_000)["too large"].weight == 0
+
+
+def test_good_records_are_accepted() -> None:
+    decoder = RecordDecoder()
+    samples = first(5_000)
+    assert {sample.kind for sample in samples} == {GOOD}
+    assert all(isinstance(decoder.decode(sample.value), Record) for sample in samples)
+
+
+def test_a_good_record_has_an_id_a_month_and_the_features() -> None:
+    record = json.loads(first(1)[0].value or b"")
+    assert list(record) == ["id", "month", *FEATURES]
+
+
+def test_the_same_seed_gives_the_same_records() -> None:
+    assert first(3_000, seed=4, bad_share=0.3) == first(3_000, seed=4, bad_share=0.3)
+
+
+def test_another_seed_gives_other_records() -> None:
+    assert not {s.value for s in first(500, seed=4)} & {s.value for s in first(500, seed=5)}
+
+
+def test_ids_are_unique_even_after_the_history_began_anew() -> None:
+    samples = first(50_000, series=3)
+    ids = {json.loads(sample.value or b"")["id"] for sample in samples}
+    assert len(ids) == 50_000
+
+
+@pytest.mark.parametrize("series", [1, 5, 40])
+def test_each_series_has_a_key_and_as_many_records_as_the_others(series: int) -> None:
+    counts = Counter(sample.key for sample in first(series * 700, series=series))
+    assert sorted(counts.values()) == [700] * series
+
+
+def test_a_series_tells_its_months_in_order() -> None:
+    rows = [json.loads(s.value or b"") for s in first(8 * 480) if s.key == b"economy-0-3"]
+    months = [row["month"] for row in rows]
+    assert months == sorted(set(months))
+    assert len(months) == 480
+
+
+@given(share=st.floats(0.05, 0.95), seed=st.integers(0, 10_000))
+def test_the_share_of_bad_records_is_about_what_was_asked_for(share: float, seed: int) -> None:
+    bad = sum(sample.kind != GOOD for sample in first(2_000, seed, share))
+    assert abs(bad / 2_000 - share) < 0.08
+
+
+@pytest.mark.parametrize(("series", "share"), [(0, 0.1), (1, -0.1), (1, 1.1), (1, float("nan"))])
+def test_arguments_without_sense_are_refused(series: int, share: float) -> None:
+    with pytest.raises(ValueError, match="can't be had"):
+        next(records(0, share, series))
+
+
+@given(rate=st.floats(0.1, 1e6), seconds=st.floats(0, 1e5))
+def test_the_pace_never_drifts_by_more_than_a_record(rate: float, seconds: float) -> None:
+    assert abs(produce.records_due(seconds, rate) - seconds * rate) <= 1
+
+
+def test_a_summary_tells_signals_from_dead_letters() -> None:
+    summary = produce.Summary(10, {GOOD: 7, "CSV": 2, "cut off": 1}, {Reason.NOT_JSON: 3}, 2.0)
+    assert (summary.good, summary.rate) == (7, 5.0)
