@@ -25,7 +25,7 @@ setup: programs .venv/project.stamp ## make .venv and bring Kafka's jars; second
 
 .PHONY: demo
 demo: setup ## show the whole product at work; KEEP=1 leaves it running
-	$(RUN) -m app demo $(if $(KEEP),--keep,)
+	$(RUN) -m infrastructure.demo $(if $(KEEP),--keep,)
 
 .PHONY: test
 test: setup ## run all tests, against a real broker and a real MLflow server

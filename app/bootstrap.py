@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from app.settings import Settings
     from app.stream.hot_swap import ModelSource
     from app.stream.service import StreamService
+    from app.tools.inspect import Decode
     from app.topics.announcements import Ignored
     from app.topics.records import RecordDecoder
 
@@ -106,8 +107,8 @@ def announced(settings: Settings) -> list[Plan | Ignored]:
     from app.topics import announcements, reading  # noqa: PLC0415
 
     connection.require_broker(settings.kafka.bootstrap_servers)
-    messages = reading.read_to_end(kafka(settings), settings.topics.announcements)
-    return announcements.read_all(map(announcements.message_of, messages), settings.model.name)
+    messages = reading.read(kafka(settings), settings.topics.announcements)
+    return announcements.read_all(messages, settings.model.name)
 
 
 def stream_service(settings: Settings, source: ModelSource | None = None) -> StreamService:
@@ -119,7 +120,6 @@ def stream_service(settings: Settings, source: ModelSource | None = None) -> Str
     """
     from app.stream.service import StreamOptions, StreamService  # noqa: PLC0415
     from app.stream.workspace import own_folder  # noqa: PLC0415
-    from app.topics.records import RecordDecoder  # noqa: PLC0415
 
     topics = topic_catalog(settings)
     catalog.require(topics.findings(topic_specs(settings)))
@@ -156,3 +156,18 @@ def decoder(settings: Settings) -> RecordDecoder:
 
     ranges = {feature: Range(*bounds) for feature, bounds in settings.records.ranges.items()}
     return RecordDecoder(ranges, settings.records.max_bytes)
+
+
+def topic_decoders(settings: Settings) -> dict[str, Decode]:
+    """Return what reads each of our topics, for people."""
+    from app.tools.inspect import decoders  # noqa: PLC0415
+
+    names = settings.topics
+    return decoders(
+        records=names.records,
+        signals=names.signals,
+        dead_letters=names.dead_letters,
+        announcements=names.announcements,
+        record_decoder=decoder(settings),
+        model_name=settings.model.name,
+    )

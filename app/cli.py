@@ -35,6 +35,8 @@ def main() -> None:
     except DsModelsError as error:
         _say_error(error)
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 @app.command()
@@ -93,7 +95,71 @@ def announcements(as_json: AsJson = False) -> None:
 
     now_ms = round(datetime.now(UTC).timestamp() * 1000)
     rows = history(bootstrap.announced(_settings()), now_ms)
-    _print_rows(rows, as_json) if as_json else show(rows)
+    _print_rows(rows) if as_json else show(rows)
+
+
+@app.command()
+def produce(
+    count: Annotated[int | None, typer.Option(min=1, help="How many; endless if not said.")] = None,
+    rate: Annotated[
+        float | None, typer.Option(min=0.001, help="Records a second; else as fast as it goes.")
+    ] = None,
+    bad: Annotated[
+        float, typer.Option(min=0, max=1, help="The share of bad records, of every kind.")
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed, the same records.")] = 0,
+    series: Annotated[int, typer.Option(min=1, help="How many keys.")] = 8,
+    as_json: AsJson = False,
+) -> None:
+    """Write test records to the input topic; Ctrl+C ends it with a summary all the same."""
+    from app import bootstrap  # noqa: PLC0415
+    from app.tools.produce_command import produce_with_progress  # noqa: PLC0415
+
+    settings = _settings()
+    summary = produce_with_progress(
+        bootstrap.kafka(settings),
+        settings.topics.records,
+        count,
+        rate=rate,
+        bad_share=bad,
+        seed=seed,
+        series=series,
+        max_bytes=settings.records.max_bytes,
+    )
+    if as_json:
+        _print_rows([summary.as_dict()])
+    else:
+        summary.show()
+
+
+@app.command()
+def inspect(
+    topic: Annotated[str, typer.Argument(help="Any topic; ours are decoded.")],
+    limit: Annotated[int | None, typer.Option("--max", min=1, help="The most messages.")] = None,
+    follow: Annotated[bool, typer.Option(help="Go on with what is still to come.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show what a topic holds, from the earliest message, as a `read_committed` reader sees it."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from app import bootstrap  # noqa: PLC0415
+    from app.tools import inspect as inspection  # noqa: PLC0415
+    from app.tools import tables  # noqa: PLC0415
+    from app.topics import reading  # noqa: PLC0415
+
+    settings = _settings()
+    known = bootstrap.topic_decoders(settings)
+    messages = reading.read(bootstrap.kafka(settings), topic, limit=limit, follow=follow)
+    rows = (inspection.row_of(message, known) for message in messages)
+    console = Console(highlight=False)
+    if as_json:
+        for row in rows:
+            typer.echo(tables.json_line(row))
+    elif follow:
+        for row in rows:
+            console.print(tables.line(row), soft_wrap=True)
+    else:
+        console.print(tables.table(rows, title=topic))
 
 
 @topics_app.command("create")
@@ -117,7 +183,7 @@ def _topics(*, create: bool, as_json: bool) -> None:
     created = topics.create(specs) if create else []
     findings = topics.findings(specs)
     rows = report(specs, created, findings)
-    _print_rows(rows, as_json) if as_json else show(rows)
+    _print_rows(rows) if as_json else show(rows)
     if findings:
         raise typer.Exit(3)
 
@@ -150,7 +216,7 @@ def _show_plan(plan: Plan, as_json: bool) -> None:
         "digest": announced.digest,
     }
     if as_json:
-        _print_rows([row], as_json)
+        _print_rows([row])
     else:
         typer.echo(
             f"Announced {announced.model_name} version {announced.model_version} at offset "
@@ -158,7 +224,7 @@ def _show_plan(plan: Plan, as_json: bool) -> None:
         )
 
 
-def _print_rows(rows: list[dict[str, Any]], _as_json: bool) -> None:
+def _print_rows(rows: list[dict[str, Any]]) -> None:
     import orjson  # noqa: PLC0415
 
     for row in rows:

@@ -198,23 +198,16 @@ def read(environment: Mapping[str, str] = os.environ, folder: Path | None = None
         raise SettingsError(f"{where}: {first['msg']}") from error
 
 
-def _given(
-    environment: Mapping[str, str], folder: Path | None
-) -> Iterator[tuple[str, str, str, Any]]:
+_Given = Iterator[tuple[str, str, str, Any]]
+
+
+def _given(environment: Mapping[str, str], folder: Path | None) -> _Given:
     """Yield source, section, key and value of everything that is set, the weakest first."""
     named = folder or (Path(environment[CONFIG_FOLDER]) if CONFIG_FOLDER in environment else None)
     if named is not None and not named.is_dir():
         raise SettingsError(f"the configuration folder {named} is not there")
     for path in sorted((named or Path("config")).glob("*.toml")):
-        try:
-            document = tomllib.loads(path.read_text())
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{path}: {error}") from error
-        for section, keys in document.items():
-            if not isinstance(keys, dict):
-                raise SettingsError(f"{path}: {section} stands outside any [section]")
-            for key, value in keys.items():
-                yield str(path), section, key, value
+        yield from _of_file(path)
     for name, (section, key) in WELL_KNOWN.items():
         if environment.get(name):
             yield name, section, key, environment[name]
@@ -222,6 +215,18 @@ def _given(
         if name.startswith(PREFIX) and name != CONFIG_FOLDER:
             section, _, key = name.removeprefix(PREFIX).lower().partition("__")
             yield name, section, key, environment[name]
+
+
+def _of_file(path: Path) -> _Given:
+    try:
+        document = tomllib.loads(path.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: {error}") from error
+    for section, keys in document.items():
+        if not isinstance(keys, dict):
+            raise SettingsError(f"{path}: {section} stands outside any [section]")
+        for key, value in keys.items():
+            yield str(path), section, key, value
 
 
 def _check(source: str, section: str, key: str) -> None:

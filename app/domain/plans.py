@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -60,7 +61,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class PlanTable:
-    """All plans of one model, in the order of their offsets. Immutable: `with_plan` makes a new one.
+    """All plans of one model, in the order of their offsets. Immutable.
 
     The plan in force at a time is the one with the highest offset whose effective time is not
     after it; before any is effective, the first plan.
@@ -83,7 +84,7 @@ class PlanTable:
             ValueError: An offset is not above the one before it.
         """
         ordered = tuple(plans)
-        if any(b.offset <= a.offset for a, b in zip(ordered, ordered[1:], strict=False)):
+        if any(later.offset <= plan.offset for plan, later in pairwise(ordered)):
             raise ValueError("plans must be added in the order of their offsets")
         steps: list[Plan] = []  # latest first: a plan counts only until a later one is effective
         for plan in reversed(ordered):

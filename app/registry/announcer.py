@@ -29,6 +29,8 @@ def prepare(
 
     Args:
         models: Where the artifact is.
+        name: The registered model.
+        version: Its version.
         guard_ms: Milliseconds between the append of the plan and its earliest effect.
         effective_from_ms: Unix milliseconds before which it has no effect.
         check: Raises if the model can't serve; None to take it unseen.
@@ -69,6 +71,7 @@ def announce(
     reports: list[tuple[Any, Any]] = []
     producer = Producer(
         {
+            "log_level": 0,  # what matters is raised
             **config,
             "acks": "all",
             "enable.idempotence": True,
@@ -88,7 +91,7 @@ def announce(
         producer.flush(timeout_s + 1)
     except KafkaException as error:
         raise BrokerUnavailable(f"the plan was not announced: {error}") from error
-    error, message = reports[0] if reports else ("no acknowledgement", None)
-    if error is not None or message is None:
-        raise BrokerUnavailable(f"the plan was not acknowledged: {error}")
+    refusal, message = reports[0] if reports else ("no answer in time", None)
+    if refusal is not None or message is None:
+        raise BrokerUnavailable(f"the plan was not acknowledged: {refusal}")
     return Plan(message.offset(), message.timestamp()[1], announcement)

@@ -43,7 +43,7 @@ class MlflowModels:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         import mlflow  # noqa: PLC0415 - takes seconds
         import mlflow.pyfunc  # noqa: PLC0415
-        import mlflow.sklearn  # noqa: F401, PLC0415 - or the first load pays for it
+        import mlflow.sklearn  # noqa: PLC0415 - or the first load pays for it
 
         self._mlflow = mlflow
         self._tracking_uri = tracking_uri

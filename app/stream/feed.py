@@ -13,7 +13,8 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from app.domain.errors import FeedError
 from app.domain.plans import Plan, PlanTable
-from app.topics.announcements import Ignored, Message, message_of
+from app.topics.announcements import Ignored
+from app.topics.messages import Message, message_of
 
 log = structlog.get_logger()
 _POLL_S = 0.1

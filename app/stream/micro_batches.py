@@ -76,8 +76,8 @@ class MicroBatchApplication(Application):
                 dataframe_composed[topic], MicroBatch(topic, partition, slice_, polled_at)
             )
         if messages:
-            self._producer._broker_available()  # noqa: SLF001
-            self._consumer._broker_available()  # noqa: SLF001
+            self._producer._broker_available()  # type: ignore[no-untyped-call] # noqa: SLF001
+            self._consumer._broker_available()  # type: ignore[no-untyped-call] # noqa: SLF001
 
     def _poll_batch(self) -> list[Any]:
         """Wait for a first message, then linger for more. Raises for a consumer's error."""
@@ -138,7 +138,7 @@ class MicroBatchApplication(Application):
         """Drop the batch in hand: clear the sink, abort its transaction, start a checkpoint."""
         self._drop_batch()
         self._processing_context.checkpoint.close(revoking=True)
-        self._processing_context.init_checkpoint()
+        self._processing_context.init_checkpoint()  # type: ignore[no-untyped-call]
 
 
 class TransactionOutput:

@@ -145,8 +145,9 @@ def _by_plan(
     """Gather, by the plan's offset, the rows with a record that it serves in each partition."""
     parts: dict[int, list[tuple[ScoredBatch, npt.NDArray[np.intp]]]] = {}
     for batch in batches:
-        for plan, rows in batch.joined.segments:
+        for plan, served in batch.joined.segments:
+            rows = served
             if batch.rejected:
-                rows = rows[~np.isnan(batch.joined.decoded.features[rows, 0])]
+                rows = served[~np.isnan(batch.joined.decoded.features[served, 0])]
             parts.setdefault(plan.offset, []).append((batch, rows))
     return parts

@@ -174,7 +174,7 @@ class StreamService:
             max_batch=options.max_batch,
             linger_s=options.linger_s,
             before_poll=self._before_poll,
-            drop_batch=lambda: self._sink.clear(),
+            drop_batch=lambda: self._sink.clear(),  # noqa: PLW0108 - the sink is made later
             broker_address=options.bootstrap_servers,
             consumer_group=options.consumer_group,
             processing_guarantee=options.guarantee,

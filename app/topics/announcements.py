@@ -4,16 +4,17 @@ The key is the model's name. `ce_type` names the schema with its version; a mess
 or of another model, is foreign and ignored. See README.md for an example.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka_event, to_binary_event
 from cloudevents.core.v1.event import CloudEvent
 
 from app.domain.plans import Announcement, Plan
+from app.topics.messages import Message
 
 EVENT_TYPE = "ds-models.serving-plan.announced.v1"
 EVENT_SOURCE = "/ds-models"
@@ -32,21 +33,6 @@ class _Data(msgspec.Struct, omit_defaults=True):
     guard_ms: Annotated[int, msgspec.Meta(ge=0, le=86_400_000)]
     run_id: str | None = None
     effective_from: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A message of the announcement topic, as any Kafka client delivers it.
-
-    Attributes:
-        appended_ms: The broker's append time, in Unix milliseconds.
-    """
-
-    offset: int
-    appended_ms: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes | None]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +138,3 @@ def reader(model_name: str) -> Callable[[Message], Plan | Ignored]:
 def read_all(messages: Iterable[Message], model_name: str) -> list[Plan | Ignored]:
     """Read a whole topic, in the order of its offsets."""
     return list(map(reader(model_name), messages))
-
-
-def message_of(kafka_message: Any) -> Message:
-    """Take what we need of a message of confluent-kafka's consumer."""
-    return Message(
-        offset=kafka_message.offset(),
-        appended_ms=kafka_message.timestamp()[1],
-        key=kafka_message.key(),
-        value=kafka_message.value(),
-        headers=tuple(kafka_message.headers() or ()),
-    )

@@ -1,6 +1,5 @@
 """How every client of ours reaches Kafka: one place for what all of them share."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from confluent_kafka import KafkaException
@@ -26,7 +25,7 @@ def require_broker(bootstrap_servers: str, timeout_s: float = 10.0) -> None:
     Raises:
         BrokerUnavailable: None did within `timeout_s` seconds.
     """
-    quiet: Mapping[str, Any] = {"log_level": 0, "error_cb": lambda _error: None}
+    quiet: dict[str, Any] = {"log_level": 0, "error_cb": lambda _error: None}
     try:
         AdminClient({**client_config(bootstrap_servers), **quiet}).list_topics(timeout=timeout_s)
     except KafkaException as error:

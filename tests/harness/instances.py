@@ -66,7 +66,7 @@ class Instance:
             assert self.running, f"it ended with {self.exit_code}:\n{self.tail()}"
             return None
 
-        return until(found, timeout_s, f"event {name} {fields}")  # type: ignore[return-value]
+        return until(found, timeout_s, f"event {name} {fields}")
 
     def wait_until_assigned(self, count: int = 1) -> None:
         """Wait until it has been given partitions for the `count`-th time."""

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.plans import Announcement, Plan
-from app.topics.announcements import Ignored, Message, decode, encode, read_all
+from app.topics.announcements import Ignored, decode, encode, read_all
+from app.topics.messages import Message
 
 PLAN = Announcement(
     model_name="m",

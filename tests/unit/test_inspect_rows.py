@@ -11,8 +11,9 @@ from app.domain.errors import BrokerUnavailable
 from app.domain.plans import Announcement
 from app.domain.records import Reason, Rejection
 from app.tools import inspect, tables
-from app.tools.inspect import Message, Row
-from app.topics import announcements, dead_letters, signals
+from app.tools.inspect import Row
+from app.topics import announcements, dead_letters, reading, signals
+from app.topics.messages import Message
 from app.topics.records import RecordDecoder
 
 KNOWN = inspect.decoders(
@@ -201,7 +202,7 @@ def end(partition: int = 0) -> Polled:
 
 def offsets(consumer: Polls, ends: dict[int, int], **options: Any) -> list[int]:
     given: dict[str, Any] = {"follow": False, "timeout_s": 0.0, "stopped": lambda: False}
-    messages = inspect._until_read(consumer, ends, **{**given, **options})
+    messages = reading._until_read(consumer, ends, **{**given, **options})
     return [message.offset for message in messages]
 
 
@@ -225,7 +226,7 @@ def test_what_was_appended_meanwhile_behind_a_marker_is_left_out() -> None:
 def test_following_goes_on_behind_the_end_until_it_is_stopped() -> None:
     consumer = Polls(Polled(0), end(), Polled(1), Polled(2))
     read: list[int] = []
-    messages = inspect._until_read(
+    messages = reading._until_read(
         consumer, {0: 1}, follow=True, timeout_s=0.0, stopped=lambda: len(read) == 3
     )
     for message in messages:  # one by one: each is what stops the reading

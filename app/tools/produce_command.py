@@ -1,0 +1,92 @@
+"""`produce` on a terminal: a progress bar with the rate reached, and a summary at the end."""
+
+import signal
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from app.tools.produce import GOOD, Summary, produce
+
+
+@dataclass(frozen=True, slots=True)
+class Produced:
+    """A summary that can be shown."""
+
+    summary: Summary
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for programs."""
+        return {
+            "records": self.summary.records,
+            "good": self.summary.good,
+            "bad": dict(self.summary.reasons),
+            "seconds": round(self.summary.seconds, 3),
+            "rate": round(self.summary.rate, 1),
+        }
+
+    def show(self) -> None:
+        """Print it for people."""
+        table = Table("records", "count", "become")
+        table.add_row(GOOD, f"{self.summary.good:,}", "signals", style="green")
+        for reason, count in sorted(self.summary.reasons.items()):
+            table.add_row(reason.value, f"{count:,}", "dead letters", style="red")
+        console = Console()
+        console.print(table)
+        console.print(
+            f"{self.summary.records:,} records in {self.summary.seconds:.1f} s: "
+            f"{self.summary.rate:,.0f} a second, each acknowledged."
+        )
+
+
+def produce_with_progress(
+    config: Mapping[str, Any], topic: str, count: int | None, **options: Any
+) -> Produced:
+    """Produce as `app.tools.produce.produce` does; the first Ctrl+C stops it in order."""
+    stop = threading.Event()
+    before = signal.signal(signal.SIGINT, lambda *_: stop.set())
+    try:
+        with Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _Rate(),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+        ) as progress:
+            task = progress.add_task(f"to {topic}", total=count)
+            return Produced(
+                produce(
+                    config,
+                    topic,
+                    count,
+                    on_progress=lambda records: progress.update(task, completed=records),
+                    stopped=stop.is_set,
+                    **options,
+                )
+            )
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class _Rate(ProgressColumn):
+    """Records a second, of the last seconds."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed or 0
+        return Text(f"{speed:,.0f}/s", style="cyan")

@@ -1,0 +1,35 @@
+"""A message as any Kafka client delivers it, free of the client."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a topic holds at one place, undecoded.
+
+    Attributes:
+        appended_ms: Its timestamp, in Unix milliseconds: on our topics the broker's append time.
+    """
+
+    offset: int
+    appended_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]] = ()
+    topic: str = ""
+    partition: int = 0
+
+
+def message_of(kafka_message: Any) -> Message:
+    """Take what we need of a message of confluent-kafka's consumer."""
+    return Message(
+        offset=kafka_message.offset(),
+        appended_ms=kafka_message.timestamp()[1],
+        key=kafka_message.key(),
+        value=kafka_message.value(),
+        headers=tuple(kafka_message.headers() or ()),
+        topic=kafka_message.topic(),
+        partition=kafka_message.partition(),
+    )

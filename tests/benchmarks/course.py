@@ -1,0 +1,172 @@
+"""The course: the input and the models that all contestants of a run share, on a real broker."""
+
+import contextlib
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from confluent_kafka.admin import AdminClient
+
+from app import bootstrap, settings
+from app.domain.digest import artifact_digest
+from app.domain.plans import Announcement, Plan
+from app.domain.records import FEATURES
+from app.registry import announcer
+from app.registry.trusted_types import TRUSTED_TYPES
+from app.tools.produce import Summary, produce
+from app.tools.series import sample
+from models.treasury_price_model import Kind, TreasuryPriceModel, table_of
+
+Guarantee = Literal["exactly-once", "at-least-once"]
+
+PARTITIONS = 4
+_MODEL = "benchmark"
+_SERIES = 64  # keys: enough of them for partitions of about the same length
+_TRAINED_ON = 5_000  # months
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A model that was saved as MLflow does it, and announced on a topic of its own.
+
+    Attributes:
+        folder: With its artifact.
+        topic: Of the announcement.
+        plan: What was announced.
+    """
+
+    folder: Path
+    topic: str
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """What one contestant has for itself in one round: a group and output topics.
+
+    Attributes:
+        environment: The settings of an instance of the stream that runs in this lane.
+    """
+
+    entry: Entry
+    guarantee: Guarantee
+    environment: dict[str, str]
+
+    @property
+    def settings(self) -> settings.Settings:
+        return settings.read(self.environment)
+
+
+class Course:
+    """Topics with names of their own on one broker.
+
+    Args:
+        bootstrap_servers: Of the broker.
+        folder: Empty; artifacts, logs and instances go there.
+    """
+
+    def __init__(self, bootstrap_servers: str, folder: Path) -> None:
+        self.folder = folder
+        self.client = {"bootstrap.servers": bootstrap_servers}
+        self._unique = uuid.uuid4().hex[:8]
+        self._lanes = 0
+        self._environment = {
+            settings.CONFIG_FOLDER: str(folder / "config"),
+            "KAFKA_BOOTSTRAP_SERVERS": bootstrap_servers,
+            "DS_MODELS_MODEL__NAME": _MODEL,
+            "DS_MODELS_MODEL__CACHE_DIR": str(folder / "cache"),
+            "DS_MODELS_TOPICS__RECORDS": self._name("records"),
+            "DS_MODELS_TOPICS__PARTITIONS": str(PARTITIONS),
+            "DS_MODELS_LOG__FORMAT": "json",
+        }
+        (folder / "config").mkdir()  # empty: the defaults are what is measured
+
+    @property
+    def records(self) -> str:
+        """The input topic; it is there once the first model was entered."""
+        return self._environment["DS_MODELS_TOPICS__RECORDS"]
+
+    def produce(
+        self,
+        count: int,
+        *,
+        rate: float | None = None,
+        on_progress: Callable[[int], None] = lambda _records: None,
+    ) -> Summary:
+        """Append so many good records of about 150 bytes; return once all are acknowledged."""
+        return produce(
+            self.client, self.records, count, rate=rate, series=_SERIES, on_progress=on_progress
+        )
+
+    def enter(self, kind: Kind) -> Entry:
+        """Train a model, save it, and announce it. Takes seconds: it imports MLflow."""
+        folder, topic = self.folder / kind, self._name(f"registry-{kind}")
+        _save(TreasuryPriceModel(kind), folder)
+        made = settings.read({**self._environment, "DS_MODELS_TOPICS__ANNOUNCEMENTS": topic})
+        specs = bootstrap.topic_specs(made)
+        bootstrap.topic_catalog(made).create([s for s in specs if s.name in {topic, self.records}])
+        announcement = Announcement(
+            model_name=_MODEL,
+            model_version="1",
+            model_uri=str(folder),
+            digest=artifact_digest(folder),
+            features=FEATURES,
+            guard_ms=made.announcements.guard_ms,
+            event_id=str(uuid.uuid4()),
+        )
+        return Entry(folder, topic, announcer.announce(self.client, topic, announcement))
+
+    @contextlib.contextmanager
+    def lane(self, entry: Entry, guarantee: Guarantee) -> Iterator[Lane]:
+        """Make the output topics of one contestant in one round; delete them at the end."""
+        self._lanes += 1
+        outputs = [self._name(f"{name}-{self._lanes}") for name in ("signals", "letters")]
+        lane = Lane(
+            entry,
+            guarantee,
+            {
+                **self._environment,
+                "KAFKA_CONSUMER_GROUP": self._name(f"group-{self._lanes}"),
+                "DS_MODELS_STREAM__GUARANTEE": guarantee,
+                "DS_MODELS_TOPICS__ANNOUNCEMENTS": entry.topic,
+                "DS_MODELS_TOPICS__SIGNALS": outputs[0],
+                "DS_MODELS_TOPICS__DEAD_LETTERS": outputs[1],
+            },
+        )
+        bootstrap.topic_catalog(lane.settings).create(bootstrap.topic_specs(lane.settings))
+        try:
+            yield lane
+        finally:
+            self._delete(outputs)
+
+    def _delete(self, topics: list[str]) -> None:
+        for deleted in AdminClient(self.client).delete_topics(topics).values():
+            deleted.result(timeout=30)
+
+    def _name(self, what: str) -> str:
+        return f"benchmark-{self._unique}-{what}"
+
+
+def _save(model: TreasuryPriceModel, folder: Path) -> None:
+    """Fit the model and write it as training registers it, without a server."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+    import mlflow.sklearn  # noqa: PLC0415 - takes seconds
+    from mlflow.models import infer_signature  # noqa: PLC0415
+
+    features, prices = sample(_TRAINED_ON, seed=0)
+    table = table_of(features)
+    model.fit(table, prices)
+    example = table[:3]
+    mlflow.sklearn.save_model(
+        model.estimator,
+        str(folder),
+        serialization_format="skops",
+        skops_trusted_types=list(TRUSTED_TYPES),
+        signature=infer_signature(example, model.predict(example)),
+        input_example=example,
+        pip_requirements=["scikit-learn"],  # said by us, or MLflow spends seconds on finding out
+    )
