@@ -34,7 +34,7 @@ class Produced:
         return {
             "records": self.summary.records,
             "good": self.summary.good,
-            "bad": dict(self.summary.reasons),
+            "bad": {reason.value: count for reason, count in self.summary.reasons.items()},
             "seconds": round(self.summary.seconds, 3),
             "rate": round(self.summary.rate, 1),
         }

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from confluent_kafka.admin import AdminClient
 
@@ -61,7 +61,7 @@ class Lane:
 
 
 class Course:
-    """Topics with names of their own on one broker.
+    """Topics with names of their own on one broker; deleted at the end of the context.
 
     Args:
         bootstrap_servers: Of the broker.
@@ -83,10 +83,18 @@ class Course:
             "DS_MODELS_LOG__FORMAT": "json",
         }
         (folder / "config").mkdir()  # empty: the defaults are what is measured
+        self._topics = [self.records]
+
+    def __enter__(self) -> Self:
+        self._create(settings.read(self._environment), self.records)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._delete(self._topics)
 
     @property
     def records(self) -> str:
-        """The input topic; it is there once the first model was entered."""
+        """The input topic."""
         return self._environment["DS_MODELS_TOPICS__RECORDS"]
 
     def produce(
@@ -106,8 +114,8 @@ class Course:
         folder, topic = self.folder / kind, self._name(f"registry-{kind}")
         _save(TreasuryPriceModel(kind), folder)
         made = settings.read({**self._environment, "DS_MODELS_TOPICS__ANNOUNCEMENTS": topic})
-        specs = bootstrap.topic_specs(made)
-        bootstrap.topic_catalog(made).create([s for s in specs if s.name in {topic, self.records}])
+        self._create(made, topic)
+        self._topics.append(topic)
         announcement = Announcement(
             model_name=_MODEL,
             model_version="1",
@@ -136,14 +144,19 @@ class Course:
                 "DS_MODELS_TOPICS__DEAD_LETTERS": outputs[1],
             },
         )
-        bootstrap.topic_catalog(lane.settings).create(bootstrap.topic_specs(lane.settings))
+        self._create(lane.settings, *outputs)
         try:
             yield lane
         finally:
             self._delete(outputs)
 
+    def _create(self, made: settings.Settings, *topics: str) -> None:
+        specs = [spec for spec in bootstrap.topic_specs(made) if spec.name in topics]
+        bootstrap.topic_catalog(made).create(specs)
+
     def _delete(self, topics: list[str]) -> None:
-        for deleted in AdminClient(self.client).delete_topics(topics).values():
+        admin = AdminClient(self.client)  # named: what it promised ends with it
+        for deleted in admin.delete_topics(topics).values():
             deleted.result(timeout=30)
 
     def _name(self, what: str) -> str:

@@ -97,7 +97,8 @@ class Loop:
             self._consumer.close()
 
     def _answer(self, messages: list[Any]) -> None:
-        records, by_partition = [], {}
+        records: list[Record] = []
+        by_partition: dict[int, list[Any]] = {}
         for message in messages:
             if error := message.error():
                 raise KafkaException(error)

@@ -189,14 +189,16 @@ class World:
             for m in reading.read(self.client, self.settings.topics.records)
         }
 
-    def plan_table(self) -> PlanTable:
+    def plan_table(self, model: str = MODEL) -> PlanTable:
         messages = reading.read(self.client, self.settings.topics.announcements)
-        entries = announcements.read_all(messages, MODEL)
+        entries = announcements.read_all(messages, model)
         return PlanTable.of(entry for entry in entries if isinstance(entry, Plan))
 
     # --- what must be true ---
 
-    def assert_each_answered_once(self, environment: dict[str, str] | None = None) -> Answers:
+    def assert_each_answered_once(
+        self, environment: dict[str, str] | None = None, model: str = MODEL
+    ) -> Answers:
         """Each record has exactly one signal or dead letter, in order, by the right version."""
         inputs, found = self.inputs(), self.answers(environment)
         counted = found.places()
@@ -207,13 +209,15 @@ class World:
             f"{len(missing)} missing {missing[:5]}, {len(twice)} twice {twice[:5]}, "
             f"{len(foreign)} foreign {foreign[:5]}"
         )
-        self._assert_right(inputs, found)
+        self._assert_right(inputs, found, self.plan_table(model).plans)
         return found
 
     def _assert_right(
-        self, inputs: dict[Place, tuple[int, bytes | None, bytes | None]], found: Answers
+        self,
+        inputs: dict[Place, tuple[int, bytes | None, bytes | None]],
+        found: Answers,
+        plans: Sequence[Plan],
     ) -> None:
-        plans = self.plan_table().plans
         last: dict[int, int] = {}
         for partition, signal in found.signals:
             place = (signal.source_partition, signal.source_offset)
