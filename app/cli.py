@@ -25,6 +25,7 @@ app = typer.Typer(
 topics_app = typer.Typer(help="The Kafka topics.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")
 
+_TABLE_FITS = 140  # columns of a terminal; on a narrower one each message is a line
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")]
 
 
@@ -155,7 +156,7 @@ def inspect(
     if as_json:
         for row in rows:
             typer.echo(tables.json_line(row))
-    elif follow:
+    elif follow or console.width < _TABLE_FITS:
         for row in rows:
             console.print(tables.line(row), soft_wrap=True)
     else:

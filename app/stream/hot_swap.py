@@ -2,9 +2,10 @@
 
 One thread does the work; the stream only asks `get`. A version that can't be loaded is tried again
 for as long as somebody wants it. Loaded versions are few: the one least recently wanted goes, with
-its folder.
+its folder, unless it was wanted just now.
 """
 
+import hashlib
 import shutil
 import threading
 import time
@@ -21,7 +22,7 @@ from app.domain.plans import Announcement
 from app.domain.scoring import Predict
 
 log = structlog.get_logger()
-_FORGOTTEN_AFTER_S = 10.0  # what nobody has wanted for so long is not tried again
+_FORGOTTEN_AFTER_S = 10.0  # what nobody has wanted for so long is not tried again, and may go
 
 
 class ModelSource(Protocol):
@@ -59,7 +60,8 @@ class HotSwap:
     Args:
         source: Where models come from.
         folder: Ours alone, emptied at start; each version has a folder in it.
-        keep: How many versions stay loaded.
+        keep: How many versions stay loaded. More do while all of them are wanted: a batch that
+            needs more would otherwise never have all at once.
         retry_max_s: The longest pause between two tries; the first is a thirtieth of it.
         on_change: Called from the loader's thread after a version was loaded or dropped.
         clock: Monotonic seconds.
@@ -104,8 +106,9 @@ class HotSwap:
 
     def get(self, announcement: Announcement) -> Predict | None:
         """Return the loaded version; None, and want it, if it is not loaded yet. Never blocks."""
-        self.want(announcement)
-        return self._versions[_key(announcement)].predict
+        with self._changed:
+            self.want(announcement)
+            return self._versions[_key(announcement)].predict
 
     def why_not(self, announcement: Announcement) -> str:
         """Say why a version is not loaded, for a person."""
@@ -143,30 +146,28 @@ class HotSwap:
                 while not self._closed and (version := self._next()) is None:
                     self._changed.wait(self._until_retry())
                 if self._closed:
-                    return
+                    break
                 assert version is not None  # noqa: S101 - the loop above ended
             self._try(version)
             self._drop_surplus()
+        # A load that was under way when it was closed has written files since.
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _next(self) -> _Version | None:
         """The version to load now: the one wanted last first. The caller holds the lock."""
         now = self._clock()
-        due = [
-            v
-            for v in self._versions.values()
-            if v.predict is None
-            and v.retry_at <= now
-            and (v.attempts == 0 or now - v.wanted_at < _FORGOTTEN_AFTER_S)
-        ]
+        due = [v for v in self._versions.values() if v.retry_at <= now and _is_pending(v, now)]
         return max(due, key=lambda v: v.wanted_at, default=None)
 
     def _until_retry(self) -> float | None:
-        pending = [v.retry_at for v in self._versions.values() if v.predict is None]
-        return max(0.05, min(pending) - self._clock()) if pending else None
+        now = self._clock()
+        pending = [v.retry_at for v in self._versions.values() if _is_pending(v, now)]
+        return max(0.05, min(pending) - now) if pending else None
 
     def _try(self, version: _Version) -> None:
         announced = version.announcement
-        folder = self._folder / f"{announced.model_version}-{announced.digest[-12:]}"
+        # Named by a hash: a version is any text, and two plans may announce the same files.
+        folder = self._folder / hashlib.sha256(_key(announced).encode()).hexdigest()[:16]
         bound = log.bind(model=announced.model_name, version=announced.model_version)
         started = self._clock()
         try:
@@ -174,6 +175,8 @@ class HotSwap:
         except ModelError as error:
             shutil.rmtree(folder, ignore_errors=True)
             with self._changed:
+                if self._closed:  # under its feet; nobody wants to read of that
+                    return
                 version.attempts += 1
                 version.failure = str(error)
                 pause = min(self._retry_max_s, self._retry_max_s / 30 * 2 ** (version.attempts - 1))
@@ -188,6 +191,8 @@ class HotSwap:
             )
             return
         with self._changed:
+            if self._closed:
+                return
             version.predict, version.folder, version.failure = predict, path, None
             version.attempts = 0
             self._changed.notify_all()
@@ -212,26 +217,29 @@ class HotSwap:
             raise
         except OSError as error:
             raise ModelUnavailable(f"{type(error).__name__}: {error}") from error
-        except Exception as error:
+        except BaseException as error:  # `sys.exit`, or a Rust panic, would end the thread unseen
             raise ModelRefused(f"{type(error).__name__}: {error}") from error
 
     def _drop_surplus(self) -> None:
         with self._changed:
             by_use = sorted(self._versions.items(), key=lambda item: item[1].wanted_at)
-            surplus = [(key, version) for key, version in by_use if version.predict is not None][
-                : -self._keep or None
-            ]
-            for key, _ in surplus:
-                del self._versions[key]
             now = self._clock()
-            for key, version in by_use:
-                if version.failure and now - version.wanted_at > _FORGOTTEN_AFTER_S:
-                    self._versions.pop(key, None)
+            forgotten = [(k, v) for k, v in by_use if now - v.wanted_at > _FORGOTTEN_AFTER_S]
+            over = sum(v.predict is not None for _, v in by_use) - self._keep
+            surplus = [(k, v) for k, v in forgotten if v.predict is not None][: max(0, over)]
+            for key, _ in [*surplus, *((k, v) for k, v in forgotten if v.failure)]:
+                del self._versions[key]
         for _, version in surplus:
             if version.folder is not None:
                 shutil.rmtree(version.folder, ignore_errors=True)
             log.info("model.dropped", version=version.announcement.model_version)
             self._on_change()
+
+
+def _is_pending(version: _Version, now: float) -> bool:
+    """Say whether it is still to be loaded: at least once, and again while it is wanted."""
+    wanted = now - version.wanted_at < _FORGOTTEN_AFTER_S
+    return version.predict is None and (version.attempts == 0 or wanted)
 
 
 def _key(announcement: Announcement) -> str:

@@ -1,6 +1,7 @@
 """One instance of the stream: starts its parts in order, runs until told to stop, ends them."""
 
 import gc
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -82,7 +83,11 @@ class StreamService:
         self._clock_ms = clock_ms
         self._warmed_at = float("-inf")
         self._follows_live = False
-        client = {"bootstrap.servers": options.bootstrap_servers, **options.client}
+        client = {
+            "bootstrap.servers": options.bootstrap_servers,
+            "logger": logging.getLogger("librdkafka"),
+            **options.client,
+        }
         self._models = HotSwap(
             source,
             options.models_folder,

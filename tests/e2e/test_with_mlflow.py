@@ -96,6 +96,8 @@ def test_what_the_scripts_train_is_what_the_stream_predicts(
         second = train(world, "forest", tmp_path / "forest.pkl")
         a.wait_for_event("model.loaded", version=second["version"])
         b.wait_for_event("model.loaded", version=second["version"])
+        effective_ms = world.plan_table(MODEL).plans[-1].effective_ms
+        until(lambda: time.time() * 1000 > effective_ms + 100)
         world.send((s.value for s in samples), key=lambda n: samples[n].key)
         found = world.wait_for_answers(6000)
         assert [a.stop(), b.stop()] == [0, 0]
