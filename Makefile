@@ -37,7 +37,7 @@ check: setup ## format, lint, types, import contracts and executed examples
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
 	.venv/bin/lint-imports
-	$(RUN) -m pytest -q --doctest-modules app infrastructure
+	$(RUN) -m pytest -q --doctest-modules app infrastructure tests/unit/test_docs.py
 
 .PHONY: format
 format: setup ## format the code, and repair what ruff can repair

@@ -6,10 +6,9 @@
     ├── FeedError                      4   the announcements can no longer be followed
     ├── BrokerUnavailable              5   Kafka does not answer
     ├── PartitionsLost                 6   another instance owns our partitions
-    ├── ModelError                     7   a model can't be used
-    │   ├── ModelUnavailable               …now: its registry or artifact is out of reach
-    │   └── ModelRefused                   …at all: corrupt, unsafe, or of other features
-    └── SourceUnusable                 8   the input topic can't be processed as it is
+    └── ModelError                     7   a model can't be used
+        ├── ModelUnavailable               …now: its registry or artifact is out of reach
+        └── ModelRefused                   …at all: corrupt, unsafe, or of other features
 
 Bad *input* is never an error: it is a value, a `Rejection` with a reason.
 """
@@ -98,12 +97,3 @@ class ModelRefused(ModelError):
 
     Operator action: restore the artifact, or announce a version that can serve.
     """
-
-
-class SourceUnusable(DsModelsError):
-    """Raised when the input topic can't be processed as it is, whatever is tried again.
-
-    Operator action: as the message says.
-    """
-
-    exit_code = 8

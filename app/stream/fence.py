@@ -2,16 +2,41 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from app.domain.errors import FeedError
 from app.domain.plans import Plan, PlanTable
-from app.stream.feed import RegistryFeed
 
 log = structlog.get_logger()
+
+
+class Feed(Protocol):
+    """What keeps the table of plans; `RegistryFeed` is one."""
+
+    @property
+    def table(self) -> PlanTable:
+        """All plans read so far. Immutable; a new plan makes a new table."""
+
+    @property
+    def position(self) -> int:
+        """The offset before which everything has been read, transaction markers included."""
+
+    def wait_for(self, position: int, timeout_s: float) -> bool:
+        """Block until all before `position` has been read; False if it was not in time.
+
+        Raises:
+            FeedError: The feed is dead.
+        """
+
+    def check(self) -> None:
+        """Return if the feed is alive.
+
+        Raises:
+            FeedError: It is dead; the message says why.
+        """
 
 
 class RegistryEnd:
@@ -61,7 +86,7 @@ class Fence:
 
     def __init__(
         self,
-        feed: RegistryFeed,
+        feed: Feed,
         end_offset: Callable[[float], int | None],
         *,
         timeout_s: float = 1.0,
@@ -75,14 +100,17 @@ class Fence:
         self._clock = clock
         self._asked_at = float("-inf")
         self._passed_at = clock()
+        self._table = feed.table
         self._true_as_of = float("-inf")
+        self._held_as_of = float("-inf")
         self._seen = -1
         self._answered_ms = -1
 
     def table(self, as_of: float) -> PlanTable | None:
         """Return a table with all plans that were visible at `as_of` (monotonic seconds).
 
-        Blocks for at most the time-out; asks the broker once for all partitions of one poll.
+        Blocks for at most the time-out; asks the broker once for all partitions of one poll, which
+        all get the same table.
 
         Returns:
             None if the feed is behind, or the broker does not answer: hold the records.
@@ -90,10 +118,13 @@ class Fence:
         Raises:
             FeedError: The feed is dead or stale, or the topic lost announcements.
         """
-        if as_of > self._true_as_of and not self._pass():
-            return None
-        self._alarm_late_plans()
-        return self._feed.table
+        if as_of > self._true_as_of:
+            if as_of <= self._held_as_of:  # for another partition of the same poll
+                return None
+            if not self._pass():
+                self._held_as_of = as_of
+                return None
+        return self._table
 
     def check(self, idle_s: float = 5.0) -> None:
         """Be sure of the table also while no records come. Call it often; it asks rarely.
@@ -104,7 +135,6 @@ class Fence:
         self._feed.check()
         if self._clock() - self._asked_at >= idle_s:
             self._pass()
-            self._alarm_late_plans()
 
     def answered(self, up_to_ms: int) -> None:
         """Note that a record with this append time was answered: later plans can't reach it."""
@@ -112,15 +142,18 @@ class Fence:
 
     def _pass(self) -> bool:
         self._asked_at = started = self._clock()
+        had_read = self._feed.position  # before the question: it may read more meanwhile
         end = self._end_offset(self._timeout_s)
-        if end is not None and end < self._feed.position:
+        if end is not None and end < had_read:
             raise FeedError(
-                f"the announcement topic ends at {end}, but {self._feed.position} were read: "
+                f"the announcement topic ends at {end}, but {had_read} were read: "
                 "announcements were lost, or the topic was made anew"
             )
         left = max(0.0, started + self._timeout_s - self._clock())
         if end is not None and self._feed.wait_for(end, left):
             self._passed_at = self._true_as_of = started
+            self._table = self._feed.table
+            self._alarm_late_plans()
             return True
         self._feed.check()
         behind_s = self._clock() - self._passed_at
@@ -129,7 +162,7 @@ class Fence:
         return False
 
     def _alarm_late_plans(self) -> None:
-        for plan in _after(self._feed.table, self._seen):
+        for plan in _after(self._table, self._seen):
             self._seen = plan.offset
             if plan.effective_ms <= self._answered_ms:
                 log.error(

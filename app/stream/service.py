@@ -17,8 +17,9 @@ from app.stream.failures import FOREIGN, mapped
 from app.stream.feed import RegistryFeed
 from app.stream.fence import Fence, RegistryEnd
 from app.stream.hot_swap import HotSwap, ModelSource
-from app.stream.micro_batches import MicroBatchApplication, TransactionOutput
+from app.stream.micro_batches import MicroBatchApplication
 from app.stream.prediction_sink import PredictionSink
+from app.stream.transaction_output import TransactionOutput
 from app.topics import announcements
 from app.topics.records import RecordDecoder
 

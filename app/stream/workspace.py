@@ -36,10 +36,10 @@ def own_folder(parent: Path) -> Path:
 
 
 def _lock(folder: Path) -> int | None:
-    """Lock the folder for this process; None if another one has it, or it is gone."""
+    """Lock the folder for this process; None if another one has it, or it is gone or none."""
     try:
         handle = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from app.stream.answers import Answers
-from app.stream.micro_batches import MicroBatchApplication, TransactionOutput
+from app.stream.micro_batches import MicroBatchApplication
+from app.stream.transaction_output import TransactionOutput
 from app.topics import reading
 from tests.harness.instances import Instance
 from tests.harness.world import World, record, until

@@ -13,18 +13,14 @@ def test_a_broker_that_crashes_under_flow_and_comes_back_costs_no_record(tmp_pat
     with Broker(tmp_path / "kafka", owned=True) as broker:
         world = World(broker.bootstrap_servers, tmp_path)
         world.announce_folder("1")
-        with Instance(world.environment, tmp_path / "a.log") as instance:
+        with Instance(world.environment, tmp_path / "a.log") as first:
             world.send(record(i) for i in range(5000))
             world.wait_for_answers(1)
             broker.kill()
             broker.start()
             world.send(record(i) for i in range(5000))
-            if not instance.running:  # allowed: a supervisor starts the next one
-                assert instance.exit_code in {5, 6}, instance.tail()
-                instance = Instance(world.environment, tmp_path / "b.log")
-            with instance:
-                world.wait_for_answers(10_000, timeout_s=120)
-                assert instance.stop() == 0
+            world.wait_for_answers(10_000, timeout_s=120)
+            assert first.stop() == 0
         world.assert_each_answered_once()
 
 

@@ -28,8 +28,8 @@ from quixstreams.processing import ProcessingContext
 
 from app import bootstrap, logs, settings
 from app.domain.errors import DsModelsError
-from app.stream.micro_batches import TransactionOutput
 from app.stream.prediction_sink import PredictionSink
+from app.stream.transaction_output import TransactionOutput
 from tests.harness.models import FolderModels
 
 Wrapper = Callable[[Callable[..., Any], Callable[[Any], Any]], Callable[..., Any]]

@@ -58,7 +58,9 @@ class SlowModels(FolderModels):
 class Raising(FolderModels):
     """Folder models that raise once while they fetch or load, then work."""
 
-    def __init__(self, *, fetch: BaseException | None = None, load: BaseException | None = None):
+    def __init__(
+        self, *, fetch: BaseException | None = None, load: BaseException | None = None
+    ) -> None:
         self._fetch, self._load = fetch, load
 
     def fetch(self, uri: str, into: Path) -> Path:
@@ -132,7 +134,11 @@ def break_artifact(folder: Path) -> Callable[[], None]:
     path = folder / "model.json"
     before = path.read_bytes()
     path.write_bytes(before.replace(b"constant", b"Constant"))
-    return lambda: path.write_bytes(before) and None
+
+    def restore() -> None:
+        path.write_bytes(before)
+
+    return restore
 
 
 # --- loading ---
@@ -421,7 +427,8 @@ def test_a_batch_that_needs_more_versions_than_are_kept_gets_them_all(bench: Ben
 
     def flush() -> bool:
         bench.clock.now += 0.25
-        return all([swap.get(announced) is not None for announced in needed])
+        found = [swap.get(announced) for announced in needed]
+        return all(predict is not None for predict in found)
 
     until(flush, 10)
 

@@ -1,0 +1,57 @@
+"""docs/settings.md tells of the settings that there are, and of no others."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from app.settings import PREFIX, WELL_KNOWN, Settings
+from app.tools.settings_table import markdown
+
+PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
+ROW = re.compile(r"\| `(\w+)` \| (.+?) \| (.+?) \| (.+) \|")
+
+
+def rows() -> dict[tuple[str, str], tuple[str, str, str]]:
+    """What the page says, read independently of what makes it: names, default, meaning."""
+    found, section = {}, ""
+    for line in PAGE.read_text().splitlines():
+        if heading := re.fullmatch(r"## \[(\w+)\]", line):
+            section = heading[1]
+        elif row := ROW.fullmatch(line):
+            key, *cells = row.groups()
+            found[section, key] = (cells[0], cells[1], cells[2])
+    return found
+
+
+SETTINGS = {
+    (section, key): field
+    for section, part in Settings()
+    for key, field in type(part).model_fields.items()
+}
+
+
+def test_the_page_is_the_one_that_the_settings_make() -> None:
+    assert PAGE.read_text() == markdown(), (
+        "run: python -m app.tools.settings_table > docs/settings.md"
+    )
+
+
+def test_the_page_has_every_setting_once_and_no_other() -> None:
+    assert set(rows()) == set(SETTINGS)
+    assert len(ROW.findall(PAGE.read_text())) == len(SETTINGS)
+
+
+@pytest.mark.parametrize("place", SETTINGS, ids=".".join)
+def test_a_setting_is_there_with_its_variables_its_default_and_its_meaning(
+    place: tuple[str, str],
+) -> None:
+    names, default, meaning = rows()[place]
+    section, key = place
+    expected = [name for name, known in WELL_KNOWN.items() if known == place]
+    assert re.findall(r"`(\w+)`", names) == [*expected, f"{PREFIX}{section}__{key}".upper()]
+    assert meaning.startswith(SETTINGS[place].description or "no description")
+    value = getattr(getattr(Settings(), section), key)
+    for part in value.items() if isinstance(value, dict) else [value]:
+        said = f"{part[0]} = {list(part[1])}" if isinstance(part, tuple) else str(part)
+        assert f"`{said}`" in default
