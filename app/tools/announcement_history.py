@@ -56,14 +56,16 @@ def instant(unix_ms: int) -> str:
 
 def show(rows: Sequence[dict[str, Any]]) -> None:
     """Print the rows as a table."""
-    table = Table("offset", "status", "version", "announced", "effective", "digest or reason")
+    table = Table("offset")
+    for column in ("status", "version", "effective"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("digest or reason", overflow="fold")
     for row in rows:
         style = _STYLES[row["status"]]
         table.add_row(
             str(row["offset"]),
             f"[{style}]{row['status']}[/]",
             row.get("version", ""),
-            row.get("announced", ""),
             row.get("effective", ""),
             row.get("why") or row["digest"][:19] + "…",
         )

@@ -1,0 +1,359 @@
+"""The feed and the end of the announcement topic, on the real broker."""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from statistics import median
+from typing import Any
+
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+
+from app.domain.errors import FeedError
+from app.domain.plans import Announcement, Plan
+from app.domain.records import FEATURES
+from app.stream.feed import RegistryFeed
+from app.stream.fence import Fence, RegistryEnd
+from app.topics import announcements
+from tests.harness.world import MODEL, World, until
+
+AWAY = {"bootstrap.servers": "127.0.0.1:1", "log_level": 0}
+
+
+def announced(version: str, **changes: Any) -> Announcement:
+    made = Announcement(
+        model_name=MODEL,
+        model_version=version,
+        model_uri=f"models:/{MODEL}/{version}",
+        digest="sha256:" + "0" * 64,
+        features=FEATURES,
+        guard_ms=0,
+        event_id=str(uuid.uuid4()),
+    )
+    return replace(made, **changes)
+
+
+class Registry:
+    """The announcement topic of a test, and who follows it."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.topic = world.settings.topics.announcements
+        self.end = RegistryEnd(world.client, self.topic)
+        self.admin = AdminClient(world.client)
+        self._feeds: list[RegistryFeed] = []
+        self.wait_until_led()
+
+    def wait_until_led(self) -> None:
+        """A topic that was just made has no leader for a moment."""
+        until(lambda: self.end(1.0) is not None, 30, "an end of the topic")
+
+    def feed(self, on_plan: Callable[[Plan], None] = lambda _plan: None) -> RegistryFeed:
+        read = announcements.reader(MODEL)
+        feed = RegistryFeed(self.world.client, self.topic, read, on_plan)
+        self._feeds.append(feed)
+        feed.start()
+        return feed
+
+    def announce(self, *versions: str) -> list[Plan]:
+        return [self.world.announce(announced(version)) for version in versions]
+
+    @contextmanager
+    def transaction(self) -> Iterator[Producer]:
+        """A transaction that the test ends, or that is aborted with it."""
+        producer = Producer({**self.world.client, "transactional.id": str(uuid.uuid4())})
+        producer.init_transactions(30)
+        producer.begin_transaction()
+        yield producer
+
+    def send(self, producer: Producer, version: str) -> None:
+        key, value, headers = announcements.encode(announced(version))
+        producer.produce(self.topic, value, key, 0, headers=headers)
+        assert producer.flush(30) == 0
+
+    def delete(self) -> None:
+        for future in self.admin.delete_topics([self.topic]).values():
+            future.result(30)
+
+    def close(self) -> None:
+        for feed in self._feeds:
+            feed.close()
+        self.end.close()
+
+    def make_anew(self) -> None:
+        until(lambda: self.topic not in self.admin.list_topics(timeout=10).topics)
+        self.world.create_topics()
+        self.wait_until_led()
+
+
+@pytest.fixture
+def registry(world: World) -> Iterator[Registry]:
+    made = Registry(world)
+    yield made
+    made.close()
+
+
+def read_to(feed: RegistryFeed, position: int) -> list[str]:
+    """The versions in the table once all before `position` has been read."""
+    assert feed.wait_for(position, 30), f"it stands at {feed.position}"
+    return [plan.announcement.model_version for plan in feed.table.plans]
+
+
+def passed(registry: Registry, feed: RegistryFeed) -> list[str]:
+    """The versions in the table that the fence gives for records of now."""
+    fence = Fence(feed, registry.end, timeout_s=30.0)
+    table = fence.table(as_of=time.monotonic())
+    assert table is not None
+    return [plan.announcement.model_version for plan in table.plans]
+
+
+# --- reading ---
+
+
+def test_it_reads_what_there_is_to_the_end_as_the_broker_appended_it(registry: Registry) -> None:
+    plans = registry.announce("1", "2", "3")
+    feed = registry.feed()
+    assert read_to(feed, 3) == ["1", "2", "3"]
+    assert list(feed.table.plans) == plans
+    assert feed.position == 3
+
+
+def test_it_follows_what_comes_later(registry: Registry) -> None:
+    feed = registry.feed()
+    for number, version in enumerate(["1", "2", "3"], start=1):
+        registry.announce(version)
+        assert len(read_to(feed, number)) == number
+
+
+def test_each_plan_is_told_once_it_is_in_the_table(registry: Registry) -> None:
+    told: list[tuple[str, int]] = []
+    registry.announce("1", "2")
+    feed = registry.feed(
+        lambda plan: told.append((plan.announcement.model_version, len(feed.table.plans)))
+    )
+    read_to(feed, 2)
+    assert told == [("1", 1), ("2", 2)]
+
+
+def test_an_empty_topic_is_read_at_once(registry: Registry) -> None:
+    feed = registry.feed()
+    assert passed(registry, feed) == []
+    assert feed.position == 0
+
+
+def test_a_feed_that_starts_again_reads_all_from_the_beginning(registry: Registry) -> None:
+    registry.announce("1", "2")
+    first = registry.feed()
+    read_to(first, 2)
+    first.close()
+    assert read_to(registry.feed(), 2) == ["1", "2"]
+
+
+def test_two_feeds_read_all_each(registry: Registry) -> None:
+    registry.announce("1", "2")
+    feeds = [registry.feed(), registry.feed()]
+    assert [read_to(feed, 2) for feed in feeds] == [["1", "2"]] * 2
+
+
+def test_what_is_no_plan_of_ours_is_counted_by_kind_and_passed(registry: Registry) -> None:
+    (first,) = registry.announce("1")
+    key, value, headers = announcements.encode(announced("2"))
+    _, other_value, other_headers = announcements.encode(announced("9", model_name="other"))
+    send = registry.world.send_announcement
+    send(key, None, [])
+    send(key, b"no JSON", headers)
+    send(None, None, headers)
+    send(b"other", other_value, other_headers)
+    registry.world.announce(first.announcement)
+    send(key, value, headers)
+    feed = registry.feed()
+    assert read_to(feed, 7) == ["1", "2"]
+    assert feed.ignored == {"null": 2, "malformed": 1, "foreign": 1, "duplicate": 1}
+
+
+def test_waiting_for_what_does_not_come_ends_in_time(registry: Registry) -> None:
+    registry.announce("1")
+    feed = registry.feed()
+    read_to(feed, 1)
+    started = time.monotonic()
+    assert not feed.wait_for(2, 0.2)
+    assert time.monotonic() - started < 5
+
+
+def test_a_close_is_quick_and_can_be_done_twice(registry: Registry) -> None:
+    feed = registry.feed()
+    read_to(feed, 0)
+    started = time.monotonic()
+    feed.close()
+    feed.close()
+    assert time.monotonic() - started < 10
+
+
+# --- transactions: their markers have offsets, and nothing comes with them ---
+
+
+def test_a_plan_of_a_committed_transaction_is_read_and_its_marker_passed(
+    registry: Registry,
+) -> None:
+    feed = registry.feed()
+    with registry.transaction() as producer:
+        registry.send(producer, "1")
+        producer.commit_transaction(30)
+    assert until(lambda: registry.end(1.0), 30) == 2
+    assert passed(registry, feed) == ["1"]
+    assert feed.position == 2
+
+
+def test_a_plan_of_an_aborted_transaction_is_passed_unread(registry: Registry) -> None:
+    registry.announce("1")
+    feed = registry.feed()
+    read_to(feed, 1)
+    with registry.transaction() as producer:
+        registry.send(producer, "2")
+        producer.abort_transaction(30)
+    until(lambda: registry.end(1.0) == 3, 30)
+    assert passed(registry, feed) == ["1"]
+
+
+def test_markers_alone_at_the_end_are_passed_by_a_feed_that_starts(registry: Registry) -> None:
+    for version in ("1", "2"):
+        with registry.transaction() as producer:
+            registry.send(producer, version)
+            producer.abort_transaction(30)
+    until(lambda: registry.end(1.0) == 4, 30)
+    assert passed(registry, registry.feed()) == []
+
+
+def test_an_open_transaction_holds_nobody_and_is_read_once_it_is_committed(
+    registry: Registry,
+) -> None:
+    registry.announce("1")
+    feed = registry.feed()
+    with registry.transaction() as producer:
+        registry.send(producer, "2")
+        assert registry.end(10.0) == 1
+        assert passed(registry, feed) == ["1"]
+        producer.commit_transaction(30)
+    until(lambda: registry.end(1.0) == 3, 30)
+    assert passed(registry, feed) == ["1", "2"]
+
+
+def test_a_plan_behind_an_open_transaction_is_read_once_that_ends(registry: Registry) -> None:
+    feed = registry.feed()
+    with registry.transaction() as producer:
+        registry.send(producer, "1")
+        registry.announce("2")
+        assert registry.end(10.0) == 0
+        assert passed(registry, feed) == []
+        producer.abort_transaction(30)
+    until(lambda: registry.end(1.0) == 3, 30)
+    assert passed(registry, feed) == ["2"]
+
+
+# --- ends ---
+
+
+def until_it_ends(ask: Callable[[], object], timeout_s: float = 120.0) -> FeedError:
+    def ended() -> FeedError | None:
+        try:
+            ask()
+        except FeedError as error:
+            return error
+        return None
+
+    error = until(ended, timeout_s, "a FeedError")
+    assert error is not None
+    return error
+
+
+def test_a_topic_that_is_deleted_ends_the_feed_with_the_reason(registry: Registry) -> None:
+    registry.announce("1")
+    feed = registry.feed()
+    read_to(feed, 1)
+    registry.delete()
+    error = until_it_ends(feed.check)
+    assert registry.topic in str(error)
+    with pytest.raises(FeedError):
+        feed.wait_for(0, 1.0)
+
+
+def test_a_topic_that_was_made_anew_ends_the_app_instead_of_giving_old_plans(
+    registry: Registry,
+) -> None:
+    registry.announce("1", "2", "3")
+    feed = registry.feed()
+    read_to(feed, 3)
+    fence = Fence(feed, registry.end, timeout_s=1.0)
+    registry.delete()
+    registry.make_anew()
+    registry.announce("9")
+    until_it_ends(lambda: fence.table(as_of=time.monotonic()))
+
+
+def test_a_plan_that_cannot_be_taken_ends_the_feed_with_the_reason(registry: Registry) -> None:
+    def fail(_plan: Plan) -> None:
+        raise RuntimeError("no room for it")
+
+    feed = registry.feed(fail)
+    registry.announce("1")
+    assert "no room for it" in str(until_it_ends(feed.check))
+
+
+def test_whoever_waits_learns_at_once_that_the_feed_died(registry: Registry) -> None:
+    def fail(_plan: Plan) -> None:
+        raise RuntimeError("no room for it")
+
+    feed = registry.feed(fail)
+    registry.announce("1")
+    with pytest.raises(FeedError, match="no room for it"):
+        feed.wait_for(100, 60.0)
+
+
+def test_a_broker_that_is_away_does_not_end_the_feed() -> None:
+    """It may come back: how long that may take is the fence's business."""
+    feed = RegistryFeed(AWAY, "registry", announcements.reader(MODEL))
+    feed.start()
+    try:
+        assert not feed.wait_for(1, 3.0)
+        feed.check()
+    finally:
+        feed.close()
+
+
+# --- the end of the topic ---
+
+
+def test_the_end_counts_what_was_appended(registry: Registry) -> None:
+    assert registry.end(10.0) == 0
+    registry.announce("1", "2")
+    assert registry.end(10.0) == 2
+
+
+def test_the_end_is_unknown_while_the_broker_is_away() -> None:
+    end = RegistryEnd(AWAY, "registry")
+    started = time.monotonic()
+    assert end(0.5) is None
+    assert time.monotonic() - started < 5
+    end.close()
+
+
+def test_the_end_of_a_topic_that_is_not_there_is_unknown(registry: Registry) -> None:
+    end = RegistryEnd(registry.world.client, f"{registry.topic}-missing")
+    assert end(1.0) is None
+    end.close()
+
+
+def test_the_end_is_told_at_once_also_while_the_feed_waits_for_more(registry: Registry) -> None:
+    """Asked on the consumer that follows the topic it would wait for its fetch."""
+    feed = registry.feed()
+    read_to(feed, 0)
+    registry.end(10.0)
+    took = []
+    for _turn in range(50):
+        started = time.monotonic()
+        registry.end(10.0)
+        took.append(time.monotonic() - started)
+    assert median(took) < 0.05
