@@ -63,7 +63,8 @@ class HotSwap:
         keep: How many versions stay loaded. More do while all of them are wanted: a batch that
             needs more would otherwise never have all at once.
         retry_max_s: The longest pause between two tries; the first is a thirtieth of it.
-        on_change: Called from the loader's thread after a version was loaded or dropped.
+        on_load: Called from the loader's thread after a version was loaded.
+        on_drop: Called from the loader's thread after a version was dropped.
         clock: Monotonic seconds.
     """
 
@@ -74,14 +75,16 @@ class HotSwap:
         *,
         keep: int = 4,
         retry_max_s: float = 30.0,
-        on_change: Callable[[], None] = lambda: None,
+        on_load: Callable[[], None] = lambda: None,
+        on_drop: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source
         self._folder = folder
         self._keep = keep
         self._retry_max_s = retry_max_s
-        self._on_change = on_change
+        self._on_load = on_load
+        self._on_drop = on_drop
         self._clock = clock
         self._versions: dict[str, _Version] = {}
         self._changed = threading.Condition()
@@ -132,6 +135,15 @@ class HotSwap:
         """Return what is loaded now."""
         with self._changed:
             return [v.announcement for v in self._versions.values() if v.predict is not None]
+
+    def check(self) -> None:
+        """Return if versions can still be loaded.
+
+        Raises:
+            ModelError: The thread that loads them has ended, whatever the cause.
+        """
+        if not self._thread.is_alive() and not self._closed:
+            raise ModelError("the thread that loads model versions has ended")
 
     def close(self) -> None:
         """Stop loading and delete the folder. A load that is under way is not waited for."""
@@ -197,7 +209,7 @@ class HotSwap:
             version.attempts = 0
             self._changed.notify_all()
         bound.info("model.loaded", seconds=round(self._clock() - started, 3))
-        self._on_change()
+        self._on_load()
 
     def _load(self, announced: Announcement, folder: Path) -> tuple[Predict, Path]:
         """Fetch, verify and load.
@@ -233,7 +245,7 @@ class HotSwap:
             if version.folder is not None:
                 shutil.rmtree(version.folder, ignore_errors=True)
             log.info("model.dropped", version=version.announcement.model_version)
-            self._on_change()
+            self._on_drop()
 
 
 def _is_pending(version: _Version, now: float) -> bool:

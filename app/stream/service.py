@@ -93,7 +93,8 @@ class StreamService:
             source,
             options.models_folder,
             keep=options.models_kept,
-            on_change=settle_garbage_collector,
+            on_load=settle_garbage_collector,
+            on_drop=free_what_was_dropped,
         )
         self._feed = RegistryFeed(
             client,
@@ -162,6 +163,7 @@ class StreamService:
 
     def _before_poll(self) -> None:
         self._fence.check()
+        self._models.check()
         now = time.monotonic()
         if now - self._warmed_at >= 1.0:
             self._warmed_at = now
@@ -222,3 +224,9 @@ def settle_garbage_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(200_000, 20, 100)
+
+
+def free_what_was_dropped() -> None:
+    """Look through all objects once, about a tenth of a second: a model may be full of cycles."""
+    gc.unfreeze()
+    settle_garbage_collector()

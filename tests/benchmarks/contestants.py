@@ -1,18 +1,17 @@
-"""One round of one contestant: run it, wait for its last commit, check and time its answers."""
+"""One contestant in one round: started, waited for, its answers read and checked."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
+import orjson
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from app.topics import reading, signals
 from tests.benchmarks.course import PARTITIONS, Lane
-from tests.benchmarks.hand_written_loop import Options
 from tests.harness.instances import Instance
 from tests.harness.world import until
 
@@ -24,21 +23,33 @@ _START_S = 120
 
 
 @dataclass(frozen=True, slots=True)
-class Finish:
+class Answers:
     """What a contestant answered, each record once.
 
     Attributes:
-        rate: Answers a second, from the append of the first to the append of the last.
         prices: Of each partition, by the offset of the record.
+        appended_ms: When each answer was appended, in Unix milliseconds; likewise.
     """
 
-    rate: float
     prices: dict[int, npt.NDArray[np.float64]]
+    appended_ms: dict[int, npt.NDArray[np.int64]]
+
+    @property
+    def rate(self) -> float:
+        """Answers a second, from the append of the first to the append of the last.
+
+        Raises:
+            AssertionError: They came too close together to be timed.
+        """
+        times = np.concatenate(list(self.appended_ms.values()))
+        milliseconds = int(times.max() - times.min())
+        assert milliseconds > 0, f"{len(times)} records are too few"
+        return len(times) * 1000 / milliseconds
 
 
 def run(
     contestant: Contestant, lane: Lane, records: int, log: Path, on_progress: Callable[[int], None]
-) -> Finish:
+) -> Answers:
     """Let a contestant answer the whole input.
 
     Raises:
@@ -55,22 +66,22 @@ def start(contestant: Contestant, lane: Lane, log: Path) -> Instance:
     if contestant == "stream":
         return Instance(lane.environment, log, module="app", arguments=("run",))
     found, announced = lane.settings, lane.entry.plan.announcement
-    options = Options(
-        bootstrap_servers=found.kafka.bootstrap_servers,
-        group=found.kafka.consumer_group,
-        source=found.topics.records,
-        target=found.topics.signals,
-        model_folder=str(lane.entry.folder),
-        model_name=announced.model_name,
-        model_version=announced.model_version,
-        announcement_offset=lane.entry.plan.offset,
-        exactly_once=lane.guarantee == "exactly-once",
-    )
+    options = {
+        "bootstrap_servers": found.kafka.bootstrap_servers,
+        "group": found.kafka.consumer_group,
+        "source": found.topics.records,
+        "target": found.topics.signals,
+        "model_folder": str(lane.entry.folder),
+        "model_name": announced.model_name,
+        "model_version": announced.model_version,
+        "announcement_offset": lane.entry.plan.offset,
+        "exactly_once": lane.guarantee == "exactly-once",
+    }
     return Instance(
         lane.environment,
         log,
         module="tests.benchmarks.hand_written_loop",
-        arguments=(msgspec.json.encode(options).decode(),),
+        arguments=(orjson.dumps(options).decode(),),
     )
 
 
@@ -79,74 +90,66 @@ def wait_until_committed(
     records: int,
     instance: Instance,
     on_progress: Callable[[int], None] = lambda _records: None,
-) -> None:
-    """Block until the group has committed the whole input.
+) -> dict[int, int]:
+    """Block until the group has committed so many records; return its offset in each partition.
 
     Raises:
         AssertionError: The contestant ended, or hangs.
     """
-    kafka = lane.settings.kafka
     consumer = Consumer(
         {
-            "bootstrap.servers": kafka.bootstrap_servers,
-            "group.id": kafka.consumer_group,  # asked about; never joined
+            **lane.client,
+            "group.id": lane.settings.kafka.consumer_group,  # asked about; never joined
             "isolation.level": "read_uncommitted",  # or the question waits for transactions
         }
     )
     places = [TopicPartition(lane.settings.topics.records, p) for p in range(PARTITIONS)]
 
-    def all_committed() -> bool:
+    def all_committed() -> dict[int, int] | None:
         assert instance.running, f"it ended with {instance.exit_code}:\n{instance.tail()}"
         try:
             found = consumer.committed(places, timeout=30)
         except KafkaException:
-            return False  # no coordinator of the group yet; if there never is one, time will tell
-        committed: int = sum(max(0, place.offset) for place in found)  # negative if there is none
+            return None  # no coordinator of the group yet; if there never is one, time will tell
+        offsets = {place.partition: max(0, place.offset) for place in found}  # negative: none yet
+        committed = sum(offsets.values())
         on_progress(committed)
-        return committed >= records
+        return offsets if committed >= records else None
 
     try:
-        until(all_committed, _START_S + records / _SLOWEST, "the last commit")
+        return until(all_committed, _START_S + records / _SLOWEST, "the last commit")
     finally:
         consumer.close()
 
 
-def check(lane: Lane, records: int) -> Finish:
+def check(lane: Lane, records: int) -> Answers:
     """Read all answers as a `read_committed` reader does.
 
     Raises:
-        AssertionError: A record has no signal, or two, or a dead letter, or the answers came too
-            close together to be timed.
+        AssertionError: A record has no signal, or two, or a dead letter.
     """
-    client = {"bootstrap.servers": lane.settings.kafka.bootstrap_servers}
     topics = lane.settings.topics
-    letter = next(reading.read(client, topics.dead_letters, limit=1), None)
+    letter = next(reading.read(lane.client, topics.dead_letters, limit=1), None)
     assert letter is None, f"a dead letter: {letter}"
-    prices: dict[int, dict[int, float]] = {partition: {} for partition in range(PARTITIONS)}
-    times: set[int] = set()
+    found: dict[int, dict[int, tuple[float, int]]] = {p: {} for p in range(PARTITIONS)}
     answers = 0
-    for message in reading.read(client, topics.signals):
+    for message in reading.read(lane.client, topics.signals):
         assert message.value is not None
         signal = signals.decode(message.value)
-        prices[signal.source_partition][signal.source_offset] = signal.predicted_price
-        times.add(message.appended_ms)
+        answer = signal.predicted_price, message.appended_ms
+        found[signal.source_partition][signal.source_offset] = answer
         answers += 1
-    answered = sum(map(len, prices.values()))
+    answered = sum(map(len, found.values()))
     assert (answers, answered) == (records, records), (
         f"{records} records, {answers} signals, for {answered} different records"
     )
-    assert len(times) > 1, "too few records to be timed"
-    return Finish(
-        rate=records * 1000 / (max(times) - min(times)),
-        prices={partition: _by_offset(of) for partition, of in prices.items()},
+    return Answers(
+        {p: np.array([of[at][0] for at in sorted(of)]) for p, of in found.items()},
+        {p: np.array([of[at][1] for at in sorted(of)]) for p, of in found.items()},
     )
 
 
-def assert_same_prices(one: Finish, other: Finish) -> None:
+def assert_same_prices(one: Answers, other: Answers) -> None:
     """Raise AssertionError unless both gave each record the same price, within 1e-9 of it."""
     for partition, prices in one.prices.items():
         np.testing.assert_allclose(prices, other.prices[partition], rtol=1e-9, atol=0)
-
-
-def _by_offset(prices: dict[int, float]) -> npt.NDArray[np.float64]:
-    return np.array([prices[offset] for offset in sorted(prices)])

@@ -2,11 +2,12 @@
 
 import contextlib
 import os
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from confluent_kafka.admin import AdminClient
 
@@ -18,6 +19,7 @@ from app.registry import announcer
 from app.registry.trusted_types import TRUSTED_TYPES
 from app.tools.produce import Summary, produce
 from app.tools.series import sample
+from infrastructure.kafka.choice import choose
 from models.treasury_price_model import Kind, TreasuryPriceModel, table_of
 
 Guarantee = Literal["exactly-once", "at-least-once"]
@@ -59,6 +61,11 @@ class Lane:
     def settings(self) -> settings.Settings:
         return settings.read(self.environment)
 
+    @property
+    def client(self) -> dict[str, Any]:
+        """What every Kafka client is configured with."""
+        return bootstrap.kafka(self.settings)
+
 
 class Course:
     """Topics with names of their own on one broker; deleted at the end of the context.
@@ -70,7 +77,7 @@ class Course:
 
     def __init__(self, bootstrap_servers: str, folder: Path) -> None:
         self.folder = folder
-        self.client = {"bootstrap.servers": bootstrap_servers}
+        self.client: dict[str, Any] = {"bootstrap.servers": bootstrap_servers}
         self._unique = uuid.uuid4().hex[:8]
         self._lanes = 0
         self._environment = {
@@ -161,6 +168,19 @@ class Course:
 
     def _name(self, what: str) -> str:
         return f"benchmark-{self._unique}-{what}"
+
+
+@contextlib.contextmanager
+def prepared() -> Iterator[tuple[Course, str]]:
+    """Give a course and the description of its broker; leave nothing behind."""
+    with tempfile.TemporaryDirectory(prefix="ds-models-benchmark-") as name:
+        folder = Path(name, "course")
+        folder.mkdir()
+        with (
+            choose(os.environ, Path(name, "kafka"), owned=True) as broker,
+            Course(broker.bootstrap_servers, folder) as course,
+        ):
+            yield course, broker.description
 
 
 def _save(model: TreasuryPriceModel, folder: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import confluent_kafka
+from rich import box
 from rich.table import Table
 
 from models.treasury_price_model import Kind
@@ -60,28 +61,23 @@ class Result:
 
 
 def table(results: Sequence[Result], records: int) -> Table:
-    """Return the results for people: a row for each contestant."""
-    rounds = len(results[0].ratios)
-    shown = Table(title=f"records a second, {records:,} records", title_justify="left")
-    for name in ("model", "guarantee", "contestant"):
-        shown.add_column(name)
-    for name in (*(f"round {number + 1}" for number in range(rounds)), "median"):
+    """Return the results for people: a section for each model and guarantee."""
+    rounds = range(1, len(results[0].ratios) + 1)
+    shown = Table("answers a second", box=box.SIMPLE, title=f"{records:,} records")
+    for name in (*(f"round {number}" for number in rounds), "median", "min to max"):
         shown.add_column(name, justify="right")
-    shown.add_column("stream / loop")
     for result in results:
-        spread = f"{min(result.ratios):.2f} to {max(result.ratios):.2f}"
+        shown.add_row(f"{result.model}, {result.guarantee}", style="bold")
         for contestant in CONTESTANTS:
-            last = contestant == CONTESTANTS[-1]
-            shown.add_row(
-                result.model,
-                result.guarantee,
-                contestant,
-                *(f"{rate:,.0f}" for rate in result.rates[contestant]),
-                f"{result.medians[contestant]:,.0f}",
-                f"{result.ratio:.2f} (by round {spread})" if last else "",
-                style="bold" if last else "",
-                end_section=last,
-            )
+            rates = [f"{rate:,.0f}" for rate in result.rates[contestant]]
+            shown.add_row(f"  {contestant}", *rates, f"{result.medians[contestant]:,.0f}")
+        shown.add_row(
+            "  stream / loop",
+            *(f"{ratio:.2f}" for ratio in result.ratios),
+            f"{result.ratio:.2f}",
+            f"{min(result.ratios):.2f} to {max(result.ratios):.2f}",
+            end_section=True,
+        )
     return shown
 
 
@@ -96,6 +92,11 @@ def machine(broker: str) -> dict[str, Any]:
         "broker": broker,
         **{library: version(library) for library in _LIBRARIES},
     }
+
+
+def in_a_line(facts: Mapping[str, Any]) -> str:
+    """Return facts for people."""
+    return ", ".join(f"{name} {value}" for name, value in facts.items())
 
 
 def _processor() -> str:

@@ -7,11 +7,8 @@ of its own, and every answer is checked. A rate is answers over the time between
 first and of the last. Ends with 1 if a contestant did not answer each record once.
 """
 
-import os
 import sys
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import orjson
@@ -19,12 +16,11 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from infrastructure.kafka.choice import choose
-from infrastructure.processes import InfrastructureError
+from models.command_line import run
 from models.treasury_price_model import Kind
 from tests.benchmarks import contestants, results
-from tests.benchmarks.contestants import CONTESTANTS, Contestant, Finish
-from tests.benchmarks.course import Course, Guarantee, Lane
+from tests.benchmarks.contestants import CONTESTANTS, Answers, Contestant
+from tests.benchmarks.course import Course, Guarantee, Lane, prepared
 from tests.benchmarks.results import Result
 
 Records = Annotated[int, typer.Option(min=20_000, help="How many each contestant answers.")]
@@ -44,14 +40,10 @@ def main(
     """Measure the stream beside a hand-written loop."""
     kinds: tuple[Kind, ...] = get_args(Kind) if model == "both" else (model,)
     guarantees: tuple[Guarantee, ...] = get_args(Guarantee) if guarantee == "both" else (guarantee,)
-    with tempfile.TemporaryDirectory(prefix="ds-models-benchmark-") as name:
-        folder = Path(name)
-        with choose(os.environ, folder / "kafka", owned=True) as broker:
-            facts = results.machine(broker.description)
-            (folder / "course").mkdir()
-            with Course(broker.bootstrap_servers, folder / "course") as course, _bar() as progress:
-                race = Race(course, records, rounds, progress)
-                found = [r for kind in kinds for r in race.run(kind, guarantees)]
+    with prepared() as (course, broker), _bar() as progress:
+        facts = results.machine(broker)
+        race = Race(course, records, rounds, progress)
+        found = [result for kind in kinds for result in race.run(kind, guarantees)]
     if as_json:
         for result in found:
             line = {"records": records, **result.as_dict(), "machine": facts}
@@ -59,7 +51,7 @@ def main(
     else:
         console = Console()
         console.print(results.table(found, records))
-        console.print(", ".join(f"{fact} {value}" for fact, value in facts.items()))
+        console.print(results.in_a_line(facts), highlight=False)
 
 
 class Race:
@@ -78,7 +70,8 @@ class Race:
         """Yield a result for each guarantee, once its rounds are over."""
         entry = self._course.enter(kind)
         for guarantee in guarantees:
-            finishes: dict[Contestant, list[Finish]] = {of: [] for of in CONTESTANTS}
+            rates: dict[Contestant, list[float]] = {of: [] for of in CONTESTANTS}
+            answers: dict[Contestant, Answers] = {}
             if not self._warm:  # the broker's code is compiled while it runs
                 with self._course.lane(entry, guarantee) as lane:
                     self._run("loop", lane, "warm-up")
@@ -87,12 +80,12 @@ class Race:
                 for contestant in CONTESTANTS:
                     with self._course.lane(entry, guarantee) as lane:
                         name = f"{kind}, {guarantee}, round {number}, {contestant}"
-                        finishes[contestant].append(self._run(contestant, lane, name))
-            contestants.assert_same_prices(finishes["loop"][-1], finishes["stream"][-1])
-            rates = {of: [finish.rate for finish in finishes[of]] for of in CONTESTANTS}
+                        answers[contestant] = self._run(contestant, lane, name)
+                    rates[contestant].append(answers[contestant].rate)
+                contestants.assert_same_prices(answers["loop"], answers["stream"])
             yield Result(kind, guarantee, rates)
 
-    def _run(self, contestant: Contestant, lane: Lane, name: str) -> Finish:
+    def _run(self, contestant: Contestant, lane: Lane, name: str) -> Answers:
         self._runs += 1
         log = self._course.folder / f"{self._runs}-{contestant}.log"
         return contestants.run(contestant, lane, self._records, log, self._new_task(name))
@@ -114,9 +107,4 @@ def _bar() -> Progress:
 
 
 if __name__ == "__main__":
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(main)
-    try:
-        app()
-    except (AssertionError, InfrastructureError) as error:
-        sys.exit(f"failed: {error}")
+    run(main)

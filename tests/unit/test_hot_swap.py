@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from structlog.testing import capture_logs
 
+from app.domain.errors import ModelError
 from app.domain.plans import Announcement
 from app.domain.scoring import Predict
 from app.stream.hot_swap import HotSwap, ModelSource
@@ -217,14 +218,31 @@ def test_waiting_for_a_version_ends_with_the_time_out(bench: Bench) -> None:
     source.open.set()
 
 
-def test_a_change_is_told_for_each_load_and_each_drop(bench: Bench) -> None:
-    told: list[str] = []
-    swap = bench.swap(keep=1, on_change=lambda: told.append(threading.current_thread().name))
+def test_each_load_and_each_drop_is_told_from_the_thread_that_did_it(bench: Bench) -> None:
+    told: list[tuple[str, str]] = []
+    swap = bench.swap(
+        keep=1,
+        on_load=lambda: told.append(("load", threading.current_thread().name)),
+        on_drop=lambda: told.append(("drop", threading.current_thread().name)),
+    )
     loaded(swap, bench.announced("1"))
     bench.clock.now += FORGOTTEN_S
     loaded(swap, bench.announced("2"))
     until(lambda: len(told) == 3, 10)
-    assert set(told) == {"hot-swap"}
+    assert told == [("load", "hot-swap"), ("load", "hot-swap"), ("drop", "hot-swap")]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_loader_that_has_ended_unseen_is_told(bench: Bench) -> None:
+    def end() -> None:
+        raise SystemExit
+
+    swap = bench.swap(on_load=end)
+    swap.check()
+    loaded(swap, bench.announced("1"))
+    until(lambda: not swap._thread.is_alive(), 10)
+    with pytest.raises(ModelError, match="has ended"):
+        swap.check()
 
 
 # --- refusing, and trying again ---
@@ -525,7 +543,7 @@ class HotSwapMachine(RuleBasedStateMachine):
         self.bench = Bench(Path(self.temporary.name))
         self.announced = {version: self.bench.announced(version) for version in self.VERSIONS}
         self.changed = threading.Condition()
-        self.swap = self.bench.swap(keep=self.KEEP, on_change=self.tell)
+        self.swap = self.bench.swap(keep=self.KEEP, on_load=self.tell, on_drop=self.tell)
         self.wanted_at: dict[str, float] = {}  # of those that are loaded
         self.broken: dict[str, Callable[[], None]] = {}
 
