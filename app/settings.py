@@ -232,7 +232,7 @@ def _of_file(path: Path) -> _Given:
 def _check(source: str, section: str, key: str) -> None:
     sections = Settings.model_fields
     if section not in sections:
-        raise SettingsError(f"{source}: {_unknown('the settings', section, sections)}")
+        raise SettingsError(f"{source}: {_unknown('the configuration', section, sections)}")
     kind = sections[section].annotation
     if kind is not None and key not in kind.model_fields:
         raise SettingsError(f"{source}: {_unknown(f'[{section}]', key, kind.model_fields)}")

@@ -1,14 +1,19 @@
 """What all tests share: one real broker and one real MLflow for the session, made when needed."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from infrastructure.kafka import choice as kafka_choice
+from infrastructure.kafka.broker import Broker
 from infrastructure.mlflow_server import choice as mlflow_choice
+from infrastructure.mlflow_server.server import MLflowServer
 from tests.harness.world import World
 
 # A loaded machine is no reason to fail.
@@ -16,27 +21,40 @@ settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCh
 settings.load_profile("ours")
 
 
+@cache
+def _folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="ds-models-"))
+
+
+@cache
+def _broker() -> kafka_choice.GivenBroker | Broker:
+    return kafka_choice.choose(os.environ, _folder() / "kafka", owned=True)
+
+
+@cache
+def _mlflow() -> mlflow_choice.GivenServer | MLflowServer:
+    return mlflow_choice.choose(os.environ, _folder() / "mlflow", owned=True)
+
+
 def pytest_report_header() -> list[str]:
-    nowhere = Path()
-    return [
-        f"kafka: {kafka_choice.choose(os.environ, nowhere).description}",
-        f"mlflow: {mlflow_choice.choose(os.environ, nowhere).description}",
-    ]
+    return [f"kafka: {_broker().description}", f"mlflow: {_mlflow().description}"]
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(_folder(), ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
-def bootstrap_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def bootstrap_servers() -> Iterator[str]:
     """A real broker for the whole session."""
-    folder = tmp_path_factory.mktemp("kafka")
-    with kafka_choice.choose(os.environ, folder, owned=True) as broker:
+    with _broker() as broker:
         yield broker.bootstrap_servers
 
 
 @pytest.fixture(scope="session")
-def tracking_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def tracking_uri() -> Iterator[str]:
     """A real MLflow server for the whole session."""
-    folder = tmp_path_factory.mktemp("mlflow")
-    with mlflow_choice.choose(os.environ, folder, owned=True) as server:
+    with _mlflow() as server:
         yield server.address
 
 
