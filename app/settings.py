@@ -6,6 +6,7 @@ wins. Three also have the names that everybody knows: `KAFKA_BOOTSTRAP_SERVERS`,
 """
 
 import difflib
+import json
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -54,6 +55,12 @@ class Kafka(_Section):
     broker_timeout_s: _Seconds = Field(
         120.0, description="Without any broker for so long, the instance ends."
     )
+
+    @model_validator(mode="after")
+    def _check_times(self) -> "Kafka":
+        if self.max_poll_interval_ms < self.session_timeout_ms:
+            raise ValueError("max_poll_interval_ms is shorter than session_timeout_ms")
+        return self
 
 
 class Mlflow(_Section):
@@ -136,9 +143,12 @@ class Records(_Section):
     @model_validator(mode="before")
     @classmethod
     def _fill_ranges(cls, given: Any) -> Any:
-        if isinstance(given, dict) and isinstance(given.get("ranges"), dict):
+        ranges = given.get("ranges") if isinstance(given, dict) else None
+        if isinstance(ranges, str):  # from the environment: a JSON object
+            ranges = json.loads(ranges)
+        if isinstance(ranges, dict):
             defaults = {f: (r.low, r.high) for f, r in DEFAULT_RANGES.items()}
-            given = {**given, "ranges": {**defaults, **given["ranges"]}}
+            given = {**given, "ranges": {**defaults, **ranges}}
         return given
 
     @model_validator(mode="after")

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from app.domain.errors import ModelRefused, ModelUnavailable
 from app.domain.records import FEATURES
-from app.domain.scoring import Predict
+from app.domain.scoring import Predict, score
 from app.registry.trusted_types import TRUSTED_TYPES
 
 
@@ -102,7 +102,7 @@ class MlflowModels:
             ModelRefused: It can't be loaded, or must not be.
         """
         metadata = self._metadata(folder)
-        _refuse_untrusted(metadata.flavors)
+        _refuse_untrusted(folder, metadata.flavors)
         self.features(folder)
         import pandas as pd  # noqa: PLC0415 - comes with mlflow
 
@@ -117,9 +117,12 @@ class MlflowModels:
             return model.predict(pd.DataFrame(rows, columns=FEATURES))
 
         try:
-            model.predict(example) if example is not None else predict(np.ones((1, len(FEATURES))))
+            if example is not None:
+                model.predict(example)
         except Exception as error:
             raise ModelRefused(f"it can't predict its own example: {error}") from error
+        for rejection in score(predict, np.ones((1, len(FEATURES)))).rejected.values():
+            raise ModelRefused(f"it can't predict a record: {rejection.message}")
         return predict
 
     def _metadata(self, folder: Path) -> Any:
@@ -135,28 +138,51 @@ class MlflowModels:
         return ModelUnavailable(f"{what}: {reason[:300]} (MLflow at {self._tracking_uri})")
 
 
-def _refuse_untrusted(flavors: dict[str, Any]) -> None:
+def _refuse_untrusted(folder: Path, flavors: dict[str, Any]) -> None:
     """Return if the files can be loaded without running what they bring along.
 
-    The list of trusted types that an artifact carries is what its writer wished for; it counts
-    only as far as ours has the same.
+    MLflow loads by what the pyfunc flavor says, so that is what counts; and the list of trusted
+    types that an artifact carries is what its writer wished for: it counts only as far as ours has
+    the same.
 
     Raises:
         ModelRefused: They can't.
     """
-    if flavors.get("python_function", {}).get("code"):
+    pyfunc, sklearn = flavors.get("python_function") or {}, flavors.get("sklearn") or {}
+    if pyfunc.get("code") or sklearn.get("code"):
         raise ModelRefused(
             "it brings code of its own (code_paths): a second version would run the first one's"
         )
-    sklearn = flavors.get("sklearn")
-    if sklearn is None or sklearn.get("serialization_format") != "skops":
+    if (
+        pyfunc.get("loader_module") != "mlflow.sklearn"
+        or sklearn.get("serialization_format") != "skops"
+    ):
         raise ModelRefused("it is not a scikit-learn model in the skops format")
+    for path in (pyfunc.get("model_path"), sklearn.get("pickled_model"), pyfunc.get("data")):
+        if path is not None and not (folder / path).resolve().is_relative_to(folder.resolve()):
+            raise ModelRefused(f"its file {path} lies outside of the artifact")
     if foreign := sorted(set(sklearn.get("skops_trusted_types") or ()) - set(TRUSTED_TYPES)):
         raise ModelRefused(f"it wants types that we don't trust: {', '.join(foreign)}")
 
 
-def _predict_with_one_thread(estimator: Any) -> None:
-    """Make predictions repeatable: with more threads, sums depend on who comes first."""
-    if hasattr(estimator, "get_params"):
-        threads = {name: 1 for name in estimator.get_params(deep=True) if name.endswith("n_jobs")}
-        estimator.set_params(**threads)
+def _predict_with_one_thread(part: Any, seen: set[int] | None = None) -> None:
+    """Make predictions repeatable: with more threads, sums depend on who comes first.
+
+    Reaches every estimator inside an estimator: ensembles keep fitted copies of their parts.
+    """
+    seen = set() if seen is None else seen
+    if id(part) in seen:
+        return
+    seen.add(id(part))
+    if isinstance(part, dict):
+        inside: Any = part.values()
+    elif isinstance(part, (list, tuple)) or (isinstance(part, np.ndarray) and part.dtype == object):
+        inside = part
+    elif hasattr(part, "get_params") and hasattr(part, "__dict__"):
+        if hasattr(part, "n_jobs"):
+            part.n_jobs = 1
+        inside = vars(part).values()
+    else:
+        return
+    for inner in inside:
+        _predict_with_one_thread(inner, seen)

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import structlog
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from app.domain.errors import FeedError
 from app.domain.plans import Plan, PlanTable
@@ -43,7 +44,9 @@ class RegistryEnd:
     """Asks the broker where the announcement topic ends.
 
     A client of its own: a question on the consumer that long-polls the topic would queue behind
-    its fetch. It counts what a `read_committed` reader can see, as the feed does.
+    its fetch. It counts what a `read_committed` reader can see, as the feed does. Each time that
+    the end has moved it makes sure that the topic is still the same one: one of the same name that
+    was made anew has other plans at the offsets that were read.
     """
 
     def __init__(self, config: dict[str, Any], topic: str) -> None:
@@ -55,18 +58,38 @@ class RegistryEnd:
                 "isolation.level": "read_committed",
             }
         )
+        self._admin = AdminClient(config)
+        self._topic = topic
         self._partition = TopicPartition(topic, 0)
+        self._identity: str | None = None
+        self._end = -1
 
     def __call__(self, timeout_s: float) -> int | None:
-        """Return the end offset, None if the broker does not say within `timeout_s`."""
+        """Return the end offset, None if the broker does not say within `timeout_s`.
+
+        Raises:
+            FeedError: The topic was made anew.
+        """
         try:
             _, end = self._consumer.get_watermark_offsets(
                 self._partition, timeout=timeout_s, cached=False
             )
-        except KafkaException as error:
+            if end != self._end:
+                self._make_sure(timeout_s)
+                self._end = end
+        except (KafkaException, TimeoutError) as error:
             log.debug("fence.unanswered", error=str(error))
             return None
         return int(end)
+
+    def _make_sure(self, timeout_s: float) -> None:
+        asked = self._admin.describe_topics(
+            TopicCollection([self._topic]), request_timeout=timeout_s
+        )
+        identity = str(asked[self._topic].result(timeout_s).topic_id)
+        if self._identity not in {None, identity}:
+            raise FeedError(f"the announcement topic {self._topic} was deleted and made anew")
+        self._identity = identity
 
     def close(self) -> None:
         """Leave the broker."""

@@ -1,18 +1,15 @@
-"""docs/settings.md, made of the settings themselves: `python -m app.tools.settings_table`."""
+"""docs/settings.md, made of the settings themselves by `python docs/generate_settings.py`."""
 
 from __future__ import annotations
 
 import inspect
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import annotated_types
 
-from app.settings import PREFIX, WELL_KNOWN, Settings
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from pydantic import BaseModel
     from pydantic.fields import FieldInfo
@@ -26,35 +23,41 @@ wins, and the environment wins over all of them. `DS_MODELS_CONFIG` names anothe
 `config`. A well-known name is given beside ours where there is one; ours wins. An unknown key is
 an error that suggests the right one, and ends the command with 2.
 
-This page is made by `python -m app.tools.settings_table > docs/settings.md`; a test compares it.
+This page is made by `python docs/generate_settings.py`; a test compares it.
 """
 
 
-def markdown() -> str:
+def markdown(
+    settings: type[BaseModel], prefix: str, well_known: Mapping[str, tuple[str, str]]
+) -> str:
     """Return the whole page.
 
-    >>> "| `linger_ms` | `DS_MODELS_STREAM__LINGER_MS` | `10.0` |" in markdown()
-    True
+    Args:
+        settings: Has a field for each section, which is a model of its own.
+        prefix: Of the environment variables.
+        well_known: Section and key of the variables that have another name too.
+
+    >>> from pydantic import Field, create_model
+    >>> Log = create_model("Log", level=(str, Field("info", description="The least severe.")))
+    >>> Settings = create_model("Settings", log=(Log, Log()))
+    >>> print(markdown(Settings, "DS_", {}).splitlines()[-1])
+    | `level` | `DS_LOG__LEVEL` | `info` | The least severe. |
     """
     lines = [_HEAD]
-    for section, kind in _sections():
+    for section, part in settings.model_fields.items():
+        kind: Any = part.annotation
         lines += [f"## [{section}]", "", inspect.cleandoc(kind.__doc__ or ""), ""]
         lines += ["| key | environment | default | meaning |", "|---|---|---|---|"]
-        lines += [_row(section, key, field) for key, field in kind.model_fields.items()]
+        for key, field in kind.model_fields.items():
+            known = [name for name, place in well_known.items() if place == (section, key)]
+            names = [*known, f"{prefix}{section}__{key}".upper()]
+            lines.append(_row(key, names, field))
         lines.append("")
     return "\n".join(lines)
 
 
-def _sections() -> Iterator[tuple[str, type[BaseModel]]]:
-    for name, field in Settings.model_fields.items():
-        if field.annotation is not None:
-            yield name, field.annotation
-
-
-def _row(section: str, key: str, field: FieldInfo) -> str:
-    ours = f"{PREFIX}{section}__{key}".upper()
-    known = [name for name, place in WELL_KNOWN.items() if place == (section, key)]
-    names = ", ".join(f"`{name}`" for name in [*known, ours])
+def _row(key: str, variables: list[str], field: FieldInfo) -> str:
+    names = ", ".join(f"`{name}`" for name in variables)
     default = _default(field.get_default(call_default_factory=True))
     meaning = " ".join([field.description or "", *_limits(field)])
     return f"| `{key}` | {names} | {default} | {meaning} |"
@@ -81,7 +84,3 @@ def _limits(field: FieldInfo) -> Iterator[str]:
     if bounds:
         sentence = ", ".join(bounds)
         yield f"{sentence[0].upper()}{sentence[1:]}."
-
-
-if __name__ == "__main__":
-    sys.stdout.write(markdown())

@@ -1,6 +1,7 @@
 """Our topics: made with the settings that the promises need, and checked against them."""
 
 import contextlib
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -77,7 +78,8 @@ class TopicCatalog:
     def create(self, specs: Sequence[TopicSpec]) -> list[str]:
         """Create the topics that don't exist yet; return their names.
 
-        Safe to call twice at once: a topic that another one creates meanwhile is not ours.
+        Safe to call twice at once: a topic that another one creates meanwhile is not ours. Returns
+        once all of them can be used: a broker knows of a new topic a moment later.
 
         Raises:
             TopicsError: The cluster refuses a topic.
@@ -103,7 +105,25 @@ class TopicCatalog:
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise TopicsError(f"{name} can't be created: {error.args[0].str()}") from error
+        self._wait_for({spec.name for spec in missing})
         return created
+
+    def _wait_for(self, names: set[str]) -> None:
+        deadline = time.monotonic() + self._timeout_s
+        while late := names - self._usable():
+            if time.monotonic() > deadline:
+                raise BrokerUnavailable(f"created, but not to be seen: {', '.join(sorted(late))}")
+            time.sleep(0.05)
+
+    def _usable(self) -> set[str]:
+        """Return the topics of which every partition has a leader."""
+        with _mapped():
+            topics = self._admin.list_topics(timeout=self._timeout_s).topics
+        return {
+            name
+            for name, topic in topics.items()
+            if topic.partitions and all(p.leader >= 0 for p in topic.partitions.values())
+        }
 
     def findings(self, specs: Sequence[TopicSpec]) -> list[Finding]:
         """Return what is wrong with the topics; nothing if all promises hold.
@@ -183,3 +203,5 @@ def _mapped() -> Any:
         yield
     except KafkaException as error:
         raise BrokerUnavailable(f"Kafka does not answer: {error.args[0].str()}") from error
+    except TimeoutError as error:
+        raise BrokerUnavailable("Kafka does not answer in time") from error

@@ -36,6 +36,12 @@ def announced(version: str, **changes: Any) -> Announcement:
     return replace(made, **changes)
 
 
+def plan_of(version: str) -> dict[str, Any]:
+    """The arguments of `produce` beside the topic."""
+    key, value, headers = announcements.encode(announced(version))
+    return {"key": key, "value": value, "headers": headers, "partition": 0}
+
+
 class Registry:
     """The announcement topic of a test, and who follows it."""
 
@@ -49,7 +55,9 @@ class Registry:
 
     def wait_until_led(self) -> None:
         """A topic that was just made has no leader for a moment."""
-        until(lambda: self.end(1.0) is not None, 30, "an end of the topic")
+        asker = RegistryEnd(self.world.client, self.topic)  # one that knows no other topic
+        until(lambda: asker(1.0) is not None, 30, "an end of the topic")
+        asker.close()
 
     def feed(self, on_plan: Callable[[Plan], None] = lambda _plan: None) -> RegistryFeed:
         read = announcements.reader(MODEL)
@@ -70,8 +78,7 @@ class Registry:
         yield producer
 
     def send(self, producer: Producer, version: str) -> None:
-        key, value, headers = announcements.encode(announced(version))
-        producer.produce(self.topic, value, key, 0, headers=headers)
+        producer.produce(self.topic, **plan_of(version))
         assert producer.flush(30) == 0
 
     def delete(self) -> None:
@@ -83,9 +90,13 @@ class Registry:
             feed.close()
         self.end.close()
 
-    def make_anew(self) -> None:
+    def make_anew(self, *versions: str) -> None:
+        """Make the topic again, with these plans as soon as it is there."""
         until(lambda: self.topic not in self.admin.list_topics(timeout=10).topics)
         self.world.create_topics()
+        for version in versions:
+            self.world.producer.produce(self.topic, **plan_of(version))
+        assert self.world.producer.flush(30) == 0
         self.wait_until_led()
 
 
@@ -291,7 +302,26 @@ def test_a_topic_that_was_made_anew_ends_the_app_instead_of_giving_old_plans(
     registry.delete()
     registry.make_anew()
     registry.announce(*versions)
-    print("ERR",until_it_ends(lambda: fence.table(as_of=time.monotonic()), 30))
+    until_it_ends(lambda: fence.table(as_of=time.monotonic()), 30)
+
+
+def test_a_topic_that_was_made_anew_with_more_plans_at_once_ends_the_app(
+    registry: Registry,
+) -> None:
+    """Or this instance goes on with three old plans, and another one starts with five new ones."""
+    registry.announce("1", "2", "3")
+    feed = registry.feed()
+    read_to(feed, 3)
+    fence = Fence(feed, registry.end, timeout_s=1.0)
+    assert fence.table(as_of=time.monotonic()) is not None  # as before the first record
+    registry.delete()
+    registry.make_anew(*"89876")
+
+    def followed() -> bool:
+        return fence.table(as_of=time.monotonic()) is not None and feed.position >= 5
+
+    with pytest.raises(FeedError):
+        until(followed, 30)
 
 
 def test_a_plan_that_cannot_be_taken_ends_the_feed_with_the_reason(registry: Registry) -> None:

@@ -169,7 +169,7 @@ def test_an_unknown_key_names_its_file_and_suggests_the_right_one(config: Folder
 
 def test_an_unknown_section_suggests_the_right_one(config: Folder) -> None:
     config.write("a.toml", "[streams]\nmax_batch = 50")
-    assert "the settings has no 'streams'; did you mean 'stream'?" in config.complaint()
+    assert "the configuration has no 'streams'; did you mean 'stream'?" in config.complaint()
 
 
 def test_an_unknown_variable_names_itself_and_suggests_the_right_key(config: Folder) -> None:
