@@ -108,6 +108,13 @@ class Topics(_Section):
     partitions: _Count = Field(4, description="Of the records, signals and dead letters.")
     replication: _Count = Field(1, description="Of all topics; 3 in production.")
 
+    @model_validator(mode="after")
+    def _check_names(self) -> "Topics":
+        names = [self.records, self.signals, self.dead_letters, self.announcements]
+        if len(set(names)) < len(names):
+            raise ValueError("two of the topics have the same name")
+        return self
+
 
 class Stream(_Section):
     """The stream itself."""

@@ -150,6 +150,7 @@ class StreamService:
         while (table := self._fence.table(as_of=time.monotonic())) is None:
             if time.monotonic() > deadline:
                 raise FeedError("the announcements could not be read to their end")
+            time.sleep(0.1)  # a broker that refuses at once would be asked without a pause
         plan = table.at(round(self._clock_ms()))
         if plan is not None:
             self._models.wait_for(plan.announcement, self._options.first_load_timeout_s)

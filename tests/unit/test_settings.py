@@ -234,6 +234,11 @@ def test_a_poll_interval_shorter_than_the_session_is_refused(config: Folder) -> 
     )
 
 
+def test_two_topics_of_the_same_name_are_refused(config: Folder) -> None:
+    """The stream would read what it writes."""
+    assert "same name" in config.complaint(DS_MODELS_TOPICS__SIGNALS="treasury.data")
+
+
 # --- what was read stays ---
 
 
