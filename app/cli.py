@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -48,13 +50,14 @@ def run() -> None:
     be followed; 5 no broker; 6 the group went on without us; 7 model. After any of them the next
     instance goes on where this one stopped, and nothing is lost.
     """
-    from threadpoolctl import threadpool_limits  # noqa: PLC0415
+    for number in (signal.SIGTERM, signal.SIGINT):  # until the stream has handlers of its own
+        signal.signal(number, lambda *_: sys.exit(0))
+    for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[threads] = "1"  # a sum must not depend on who comes first
 
     from app import bootstrap  # noqa: PLC0415
 
-    settings = _settings()
-    with threadpool_limits(limits=1):  # a sum must not depend on who comes first
-        bootstrap.stream_service(settings).run()
+    bootstrap.stream_service(_settings()).run()
 
 
 @app.command()
@@ -63,7 +66,10 @@ def announce(
     version: Annotated[str, typer.Argument(help="Its version in MLflow.")],
     effective_from: Annotated[
         datetime | None,
-        typer.Option(help="Not in force before this time (UTC unless it says otherwise)."),
+        typer.Option(
+            help="Not in force before this time (UTC unless it says otherwise). The very first "
+            "plan answers earlier records all the same: there is no other."
+        ),
     ] = None,
     verify: Annotated[
         bool, typer.Option(help="Load the model first, in a process of its own.")

@@ -48,7 +48,7 @@ class Kafka(_Section):
         300_000, ge=10_000, description="An instance that does not poll for so long leaves."
     )
     transaction_timeout_ms: int = Field(
-        60_000,
+        15_000,
         ge=1_000,
         description="A killed instance's open transaction delays readers for at most so long.",
     )
@@ -141,7 +141,7 @@ class Stream(_Section):
 class Records(_Section):
     """What a record may be; anything else becomes a dead letter."""
 
-    max_bytes: _Count = Field(100_000, description="The longest value.")
+    max_bytes: int = Field(100_000, ge=1, le=1_000_000, description="The longest value.")
     ranges: dict[str, tuple[float, float]] = Field(
         default_factory=lambda: {f: (r.low, r.high) for f, r in DEFAULT_RANGES.items()},
         description="Lowest and highest value of each feature.",

@@ -17,7 +17,7 @@ from typing import ClassVar
 
 
 class DsModelsError(Exception):
-    """The root of the tree. Raised itself for nothing.
+    """The root of the tree. Raised itself for what Kafka or Quix raise and nobody foresaw.
 
     Operator action: read the message; it names what to do.
     """

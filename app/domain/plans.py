@@ -1,6 +1,6 @@
 """The join: which announcement is in force for a record, as a function of the topics alone."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -86,18 +86,26 @@ class PlanTable:
         ordered = tuple(plans)
         if any(later.offset <= plan.offset for plan, later in pairwise(ordered)):
             raise ValueError("plans must be added in the order of their offsets")
-        steps: list[Plan] = []  # latest first: a plan counts only until a later one is effective
-        for plan in reversed(ordered):
-            if not steps or plan.effective_ms < steps[-1].effective_ms:
-                steps.append(plan)
-        steps.reverse()
-        starts = tuple(plan.effective_ms for plan in steps)
-        # Records before every effective time take the first plan.
-        return PlanTable(ordered, starts, (*ordered[:1], *steps))
+        table = PlanTable()
+        for plan in ordered:
+            table = table.with_plan(plan)
+        return table
 
     def with_plan(self, plan: Plan) -> "PlanTable":
         """Return the table with one more plan, whose offset is above all others."""
-        return PlanTable.of((*self.plans, plan))
+        # An earlier plan counts only until a later one is effective.
+        kept = bisect_left(self._starts, plan.effective_ms)
+        return PlanTable(
+            (*self.plans, plan),
+            (*self._starts[:kept], plan.effective_ms),
+            # Records before every effective time take the first plan.
+            (*(self._in_force[: kept + 1] or (plan,)), plan),
+        )
+
+    def due(self, now_ms: int, until_ms: int) -> list[Plan]:
+        """Return the plan in force now, and those that will be until `until_ms`."""
+        first, last = (bisect_right(self._starts, time) for time in (now_ms, until_ms))
+        return list(self._in_force[first : last + 1])
 
     def at(self, time_ms: int) -> Plan | None:
         """Return the plan in force at `time_ms` (Unix milliseconds), None if there is no plan."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import compress, repeat
 from typing import Any
 
+from app.domain.records import Reason, Rejection
 from app.stream.batches import JoinedBatch, ScoredBatch
 from app.topics import dead_letters, signals
 from app.topics.dead_letters import DeadLetter
@@ -32,6 +33,10 @@ def answer(batches: Iterable[ScoredBatch]) -> Answers:
         topic, partition = source.topic, source.partition
         offsets = [message.offset() for message in source.messages]
         keys = [message.key() for message in source.messages]
+        for at, key in enumerate(keys):
+            if key is not None and len(key) > dead_letters.ROOM:
+                why = f"a key of {len(key)} bytes does not fit into a signal"
+                batch.rejected.setdefault(at, Rejection(Reason.TOO_LARGE, why))
         rows: Iterable[Any] = zip(
             batch.joined.decoded.records,
             batch.prices.tolist(),
@@ -71,9 +76,7 @@ def answer(batches: Iterable[ScoredBatch]) -> Answers:
                 source_offset=offsets[at],
                 rejection=batch.rejected[at],
             )
-            answers.letters.append(
-                (letter.key, letter.value, dead_letters.headers(letter), partition)
-            )
+            answers.letters.append((*dead_letters.encode(letter), partition))
     return answers
 
 

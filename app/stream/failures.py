@@ -49,12 +49,16 @@ def mapped(error: BaseException) -> DsModelsError:
     return DsModelsError(f"{type(error).__name__}: {error}")
 
 
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield the error and all that led to it, each once."""
+    pending: list[BaseException | None] = [error]
     seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__ or error.__context__
+    while pending:
+        link = pending.pop(0)
+        if link is not None and id(link) not in seen:
+            seen.add(id(link))
+            yield link
+            pending += [link.__cause__, link.__context__]
 
 
 def _kafka_error(error: BaseException) -> KafkaError | None:

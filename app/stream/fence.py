@@ -68,12 +68,17 @@ class RegistryEnd:
         """Return the end offset, None if the broker does not say within `timeout_s`.
 
         Raises:
-            FeedError: The topic was made anew.
+            FeedError: The topic was made anew, or lost announcements.
         """
         try:
-            _, end = self._consumer.get_watermark_offsets(
+            first, end = self._consumer.get_watermark_offsets(
                 self._partition, timeout=timeout_s, cached=False
             )
+            if first > 0:
+                raise FeedError(
+                    f"{self._topic} lost its announcements before offset {first}: a record would "
+                    "get another version than it got before"
+                )
             if end != self._end:
                 self._make_sure(timeout_s)
                 self._end = end

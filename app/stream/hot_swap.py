@@ -179,7 +179,10 @@ class HotSwap:
     def _try(self, version: _Version) -> None:
         announced = version.announcement
         # Named by a hash: a version is any text, and two plans may announce the same files.
-        folder = self._folder / hashlib.sha256(_key(announced).encode()).hexdigest()[:16]
+        folder = (
+            self._folder
+            / hashlib.sha256(_key(announced).encode("utf-8", "backslashreplace")).hexdigest()[:16]
+        )
         bound = log.bind(model=announced.model_name, version=announced.model_version)
         started = self._clock()
         try:

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaException, TopicPartition
 from quixstreams import Application
 from quixstreams.context import copy_context, set_message_context
 from quixstreams.kafka.consumer import raise_for_msg_error
@@ -56,10 +56,15 @@ class MicroBatchApplication(Application):
         self._before_poll = before_poll
         self._drop_batch = drop_batch
         self._rebalances = 0
+        self.left_the_loop = False
+        self.failure: Exception | None = None  # what ended the loop; later ones come from leaving
         self._generation: Any = None
         self._consumer.consumer_group_metadata = lambda: self._generation  # type: ignore[method-assign]
 
     def _process_message(self, dataframe_composed: dict[str, Any]) -> None:
+        if self._stop_event.is_set():  # it was told to stop before it had begun
+            self._run_tracker.stop()  # type: ignore[no-untyped-call]
+            return
         self._before_poll()
         self._producer.poll(self._config.producer_poll_timeout)
         rebalances = self._rebalances
@@ -109,8 +114,14 @@ class MicroBatchApplication(Application):
         tops = {(message.topic(), message.partition()) for message in messages}
         ours = [tp for tp in self._consumer.assignment() if (tp.topic, tp.partition) in tops]
         for committed in self._consumer.committed(ours, timeout=30) if ours else []:
+            if committed.error is not None:
+                raise KafkaException(committed.error)
             offset = committed.offset if committed.offset >= 0 else OFFSET_BEGINNING
             self._consumer.seek(TopicPartition(committed.topic, committed.partition, offset))
+
+    def _exception_handler(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> Any:
+        self.left_the_loop, self.failure = True, exc_val
+        return super()._exception_handler(exc_type, exc_val, exc_tb)  # type: ignore[no-untyped-call]
 
     def _on_assign(self, consumer: Any, topic_partitions: list[TopicPartition]) -> None:
         self._rebalances += 1

@@ -25,6 +25,7 @@ from app.topics.records import RecordDecoder
 
 log = structlog.get_logger()
 
+_LOAD_AHEAD_MS = 300_000  # a plan for a later day needs no memory now
 FETCH = {
     # By default librdkafka waits a second when its queue is full, and the loop starves.
     "fetch.queue.backoff.ms": 5,
@@ -136,19 +137,32 @@ class StreamService:
             self._models.start()
             self._get_ready()
             self._app.run()
-        except FOREIGN as error:
-            raise mapped(error) from error
+        except Exception as error:  # noqa: BLE001 - raised again, unless it stopped as asked
+            self._raise_what_ended_it(error)
         finally:
             self._feed.close()
             self._end.close()
             self._models.close()
         log.info("stream.stopped")
 
+    def _raise_what_ended_it(self, error: Exception) -> None:
+        """Raise the first failure, as ours; what only went wrong while leaving is told."""
+        if self._app.left_the_loop:
+            if self._app.failure is None:
+                log.warning("stream.left_untidily", error=repr(error))
+                return
+            error = self._app.failure
+        if isinstance(error, FOREIGN):
+            raise mapped(error) from error
+        raise error
+
     def _get_ready(self) -> None:
         """Do what is slow before joining the group: others would wait for us."""
-        deadline = time.monotonic() + self._options.feed_stale_after_s
+        moved_at, position = time.monotonic(), self._feed.position
         while (table := self._fence.table(as_of=time.monotonic())) is None:
-            if time.monotonic() > deadline:
+            if self._feed.position > position:  # a long history takes its time
+                moved_at, position = time.monotonic(), self._feed.position
+            if time.monotonic() - moved_at > self._options.feed_stale_after_s:
                 raise FeedError("the announcements could not be read to their end")
             time.sleep(0.1)  # a broker that refuses at once would be asked without a pause
         plan = table.at(round(self._clock_ms()))
@@ -172,11 +186,9 @@ class StreamService:
 
     def _keep_warm(self) -> None:
         """Have loaded what is in force now and what will be: before a record needs it."""
-        table, now_ms = self._feed.table, self._clock_ms()
-        in_force = table.at(round(now_ms))
-        for plan in table.plans:
-            if plan is in_force or plan.effective_ms > now_ms:
-                self._models.want(plan.announcement)
+        now_ms = round(self._clock_ms())
+        for plan in self._feed.table.due(now_ms, now_ms + _LOAD_AHEAD_MS):
+            self._models.want(plan.announcement)
 
     def _application(self, options: StreamOptions) -> MicroBatchApplication:
         return MicroBatchApplication(
@@ -204,7 +216,7 @@ class StreamService:
             producer_extra_config={
                 **options.client,
                 "delivery.report.only.error": True,
-                "message.max.bytes": 4_194_304,
+                "message.max.bytes": 4_194_304,  # the topics decide
                 "queue.buffering.max.messages": 10 * options.max_batch,
                 "linger.ms": 5,
                 **(

@@ -93,6 +93,8 @@ def decode(message: Message, model_name: str) -> Plan | Ignored:
         if kind != EVENT_TYPE:
             return ignored("foreign", f"the event's type is {kind!r}, not {EVENT_TYPE!r}")
         data = msgspec.convert(event.get_data(), _Data)
+        msgspec.json.encode(data)  # raises for half a surrogate pair, which no answer could carry
+        event_id.encode()
     except Exception as error:  # noqa: BLE001 - whatever a foreign message makes a parser raise
         return ignored("malformed", f"{type(error).__name__}: {error}"[:500])
     if data.model_name != model_name:

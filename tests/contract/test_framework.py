@@ -10,8 +10,9 @@ from app.stream.answers import Answers
 from app.stream.micro_batches import MicroBatchApplication
 from app.stream.transaction_output import TransactionOutput
 from app.topics import reading
+from tests.harness import models
 from tests.harness.instances import Instance
-from tests.harness.world import World, record, until
+from tests.harness.world import MODEL, World, record, until
 
 
 def with_fault(world: World, fault: str, **changes: str) -> dict[str, str]:
@@ -41,19 +42,19 @@ def test_a_hold_that_begins_in_the_middle_of_a_partition_resumes_at_its_first_re
     with Instance(environment, tmp_path / "a.log") as instance:
         world.send(record(i) for i in range(40))
         world.wait_for_answers(40)
-        broken = world.announce_folder("2", digest="sha256:" + "0" * 64)
+        folder = models.save(tmp_path / "served", "2")
+        plan = models.announcement(MODEL, "2", folder)
+        hidden = folder.rename(tmp_path / "hidden")
+        due = world.announce(plan)
         instance.wait_for_event("model.not_loaded")
-        until(lambda: time.time() * 1000 > broken.effective_ms + 100)
-        world.send(record(i) for i in range(40))
+        until(lambda: time.time() * 1000 > due.effective_ms + 100)
+        world.send(record(i) for i in range(400))
         instance.wait_for_event("stream.holds")
-        world.announce_folder("3")  # does not help records of before
-        time.sleep(1)
         assert len(world.answers()) == 40
+        hidden.rename(folder)
+        world.wait_for_answers(440)
         assert instance.stop() == 0
-    # What is held waits for the version that is due; nothing was skipped.
-    with Instance(environment, tmp_path / "b.log") as instance:
-        instance.wait_for_event("stream.holds")
-        assert len(world.answers()) == 40
+    world.assert_each_answered_once()
 
 
 def test_a_zombie_that_wakes_with_a_batch_in_hand_drops_it(world: World, tmp_path: Path) -> None:
@@ -101,7 +102,8 @@ def test_a_revocation_in_the_middle_of_a_batch_drops_it_and_the_next_owner_answe
     world: World, tmp_path: Path, slow_model: bool
 ) -> None:
     """With a slow model, a flush in Quix's abandoned thread would produce into a later batch."""
-    world.announce_folder("1")
+    folder = models.save(tmp_path / "served", "1", slow_s=4.0 if slow_model else 0.0)
+    world.announce(models.announcement(MODEL, "1", folder))
     world.send(record(i) for i in range(200))
     changes = {"DS_MODELS_KAFKA__MAX_POLL_INTERVAL_MS": "10000"} if slow_model else {}
     with Instance(

@@ -7,6 +7,8 @@ from collections import Counter
 from itertools import islice
 from pathlib import Path
 
+from confluent_kafka import Producer
+
 from app.domain.digest import artifact_digest
 from app.domain.records import Reason
 from app.tools.produce import Sample, records
@@ -194,3 +196,23 @@ def test_outputs_with_other_partition_counts_keep_keys_together_and_answer_each_
         key = found.keys[signal.source_partition, signal.source_offset]
         homes.setdefault(key, set()).add(partition)
     assert all(len(partitions) == 1 for key, partitions in homes.items() if key is not None)
+
+
+def test_records_that_were_small_only_when_compressed_are_answered_and_stop_nothing(
+    world: World, tmp_path: Path
+) -> None:
+    """No topic of ours can take them as they are: the letter says what was left out."""
+    world.announce_folder("1")
+    world.producer = Producer(
+        {**world.client, "compression.type": "gzip", "message.max.bytes": 10_000_000}
+    )
+    huge = [record(1, note="x" * 5_000_000), record(2), record(3)]
+    keys = {0: b"k", 1: b"y" * 5_000_000, 2: b"k"}
+    with Instance(world.environment, tmp_path / "a.log") as instance:
+        world.send(huge, key=lambda number: keys[number])
+        found = world.wait_for_answers(3)
+        assert instance.stop() == 0
+    assert set(found.places().values()) == {1}
+    assert [s.id for _, s in found.signals] == ["r-3"]
+    assert {letter.rejection.reason for _, letter in found.letters} == {Reason.TOO_LARGE}
+    assert {letter.value is None for _, letter in found.letters} == {True, False}

@@ -6,6 +6,7 @@ suite as the real adapter (tests/contract/test_model_sources.py).
 
 import json
 import shutil
+import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,11 +41,12 @@ class FolderModels:
             constant, weights = document["constant"], np.array(document["weights"], dtype=float)
         except (OSError, ValueError, KeyError) as error:
             raise ModelRefused(f"the artifact can't be loaded: {error}") from error
-        poison = document.get("poison")
+        poison, slow_s = document.get("poison"), document.get("slow_s", 0.0)
 
         def predict(rows: npt.NDArray[np.float64]) -> Any:
             if poison is not None and (rows[:, 1] == poison).any():
                 raise ArithmeticError(f"an interest rate of {poison}")
+            time.sleep(slow_s if len(rows) > 1 else 0.0)
             return constant + rows @ weights
 
         predict(np.ones((1, len(FEATURES))))
@@ -57,6 +59,7 @@ def save(
     *,
     weights: Sequence[float] = (0.0, 0.0, 0.0, 1.0),
     poison: float | None = None,
+    slow_s: float = 0.0,
 ) -> Path:
     """Write an artifact whose prices are 1,000 times the version, plus the weighted features."""
     folder = parent / f"version-{version}"
@@ -65,6 +68,7 @@ def save(
         "constant": PRICE_PER_VERSION * int(version),
         "weights": list(weights),
         "poison": poison,
+        "slow_s": slow_s,
     }
     (folder / "model.json").write_text(json.dumps(document))
     return folder

@@ -70,6 +70,8 @@ def changed(before: bytes, after: bytes) -> bytes:
         (message(value=changed(b'"guard_ms": 1000', b'"guard_ms": "1 s"')), "malformed"),
         (message(value=changed(b'"3"', b'""')), "malformed"),
         (message(value=changed(b'["a", "b"]', b"[]")), "malformed"),
+        (message(value=changed(b'"3"', b'"3\\ud800"')), "malformed"),
+        (message(value=changed(b"models:/m/3", b"models:/m/3\\ud800")), "malformed"),
         (message(value=changed(b"20.123000Z", b"20")), "malformed"),
         (message(replace(PLAN, model_name="other")), "foreign"),
         (

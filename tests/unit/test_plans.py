@@ -112,3 +112,20 @@ def test_a_delayed_plan_is_overtaken_by_a_later_one_that_is_effective_first() ->
 def test_plans_out_of_order_are_refused() -> None:
     with pytest.raises(ValueError, match="order of their offsets"):
         PlanTable.of([plan(1, 0), plan(0, 0)])
+
+
+@given(plan_lists(min_size=1), TIMES, TIMES)
+def test_what_is_due_is_what_is_or_will_be_in_force(
+    plans: list[Plan], now: int, ahead: int
+) -> None:
+    due = PlanTable.of(plans).due(now, now + ahead)
+    assert {p.offset for p in due} == {
+        naive(plans, time).offset for time in range(now, now + ahead + 1)
+    }
+
+
+def test_ten_thousand_plans_are_a_table_and_not_a_problem() -> None:
+    table = PlanTable()
+    for offset in range(10_000):
+        table = table.with_plan(plan(offset, offset))
+    assert table.at(5_000) is table.plans[4_990]
