@@ -74,7 +74,8 @@ class MicroBatchApplication(Application):
             self._read_again(messages)
             messages = []
         self._run_tracker.set_message_consumed(bool(messages))
-        for (topic, partition), slice_ in _by_partition(messages).items():
+        for partition, slice_ in _by_partition(messages).items():
+            topic = slice_[0].topic()
             self._process_slice(
                 dataframe_composed[topic], MicroBatch(topic, partition, slice_, polled_at)
             )
@@ -150,13 +151,13 @@ class MicroBatchApplication(Application):
         self._processing_context.init_checkpoint()  # type: ignore[no-untyped-call]
 
 
-def _by_partition(messages: list[Any]) -> dict[tuple[str, int], list[Any]]:
-    slices: dict[tuple[str, int], list[Any]] = {}
-    places = [(message.topic(), message.partition()) for message in messages]
+def _by_partition(messages: list[Any]) -> dict[int, list[Any]]:
+    """Group messages of one topic; most stand in long runs."""
+    slices: dict[int, list[Any]] = {}
     start = 0
-    for place, run in itertools.groupby(places):
+    for partition, run in itertools.groupby([message.partition() for message in messages]):
         end = start + sum(1 for _ in run)
-        slices.setdefault(place, []).extend(messages[start:end])
+        slices.setdefault(partition, []).extend(messages[start:end])
         start = end
     return slices
 

@@ -90,7 +90,8 @@ class PredictionSink(BaseSink):
         if waits_for is not None:
             raise SinkBackpressureError(self._retry_s)
         if batches:
-            self._output.send(answer(self._predict(batches, models)))
+            for scored in self._predict(batches, models):  # one leaves while the next is written
+                self._output.send(answer([scored]))
             self._answered(max(max(batch.decoded.appended_ms) for batch in batches))
 
     def _look_up(self, batches: list[JoinedBatch]) -> tuple[dict[int, Predict], str | None]:
