@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import signal
+import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -173,7 +175,8 @@ class Course:
 
 @contextlib.contextmanager
 def prepared() -> Iterator[tuple[Course, str]]:
-    """Give a course and the description of its broker; leave nothing behind."""
+    """Give a course and the description of its broker; leave nothing behind, nor at SIGTERM."""
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     with tempfile.TemporaryDirectory(prefix="ds-models-benchmark-") as name:
         folder = Path(name, "course")
         folder.mkdir()
