@@ -583,8 +583,14 @@ class HotSwapMachine(RuleBasedStateMachine):
         version = data.draw(st.sampled_from(sorted(self.broken)))
         self.bench.clock.now += 31.0
         self.broken.pop(version)()
-        # Its failure is remembered until it is tried again, so `wait_for` would not wait.
-        until(lambda: self.swap.get(self.announced[version]), 10)
+
+        # Its failure is remembered until it is tried again, so `wait_for` would not wait. A try
+        # that was under way may have found broken files and set a new pause: time must go on.
+        def loaded_after_a_pause() -> Predict | None:
+            self.bench.clock.now += 1.0
+            return self.swap.get(self.announced[version])
+
+        until(loaded_after_a_pause, 10)
         self.note_wanted(version, works=True)
 
     def note_wanted(self, version: str, works: bool) -> None:
