@@ -1,8 +1,10 @@
 """First step of the stream: messages to records, and to rejections where there is no record."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import chain
 from math import nan
 from operator import attrgetter
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,8 +42,8 @@ def decoding(decoder: RecordDecoder) -> Callable[[MicroBatch], RecordBatch]:
 
 
 def _columns(records: list[Record | None], some_missing: bool) -> npt.NDArray[np.float64]:
+    rows: Iterable[Any] = map(_features, records)
     if some_missing:
-        rows = [_NO_RECORD if record is None else _features(record) for record in records]
-    else:
-        rows = list(map(_features, records))
-    return np.array(rows)
+        rows = (_NO_RECORD if record is None else _features(record) for record in records)
+    count = len(records) * len(FEATURES)
+    return np.fromiter(chain.from_iterable(rows), np.float64, count).reshape(-1, len(FEATURES))

@@ -90,8 +90,9 @@ class PredictionSink(BaseSink):
         if waits_for is not None:
             raise SinkBackpressureError(self._retry_s)
         if batches:
-            for scored in self._predict(batches, models):  # one leaves while the next is written
-                self._output.send(answer([scored]))
+            for scored in self._predict(batches, models):
+                for answers in answer(scored):
+                    self._output.send(answers)
             self._answered(max(max(batch.decoded.appended_ms) for batch in batches))
 
     def _look_up(self, batches: list[JoinedBatch]) -> tuple[dict[int, Predict], str | None]:

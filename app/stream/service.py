@@ -218,7 +218,6 @@ class StreamService:
                 "delivery.report.only.error": True,
                 "message.max.bytes": 4_194_304,  # the topics decide
                 "queue.buffering.max.messages": 10 * options.max_batch,
-                "linger.ms": 1,
                 **(
                     {"transaction.timeout.ms": options.transaction_timeout_ms}
                     if options.guarantee == "exactly-once"

@@ -46,11 +46,10 @@ class TransactionOutput:
         Raises:
             KafkaException: The producer refuses a message for ever.
         """
-        for source_partition, messages in answers.signals:
-            for partition, group in self._as_signal(source_partition, messages):
-                self._send_signals(partition, group)
-        for key, value, headers, source_partition in answers.letters:
-            ((partition, _),) = self._as_letter(source_partition, [{"key": key}])
+        for partition, messages in self._as_signal(answers.partition, answers.signals):
+            self._send_signals(partition, messages)
+        for key, value, headers in answers.letters:
+            ((partition, _),) = self._as_letter(answers.partition, [{"key": key}])
             self._app._producer.produce(  # noqa: SLF001
                 topic=self._letters, key=key, value=value, headers=headers, partition=partition
             )

@@ -27,5 +27,5 @@ class Signal(msgspec.Struct, gc=False):
     source_offset: int
 
 
-encode = msgspec.json.Encoder().encode
+encode_lines = msgspec.json.Encoder().encode_lines
 decode = msgspec.json.Decoder(Signal).decode

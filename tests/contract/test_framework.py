@@ -193,7 +193,7 @@ def test_a_full_producer_queue_blocks_and_loses_nothing(world: World, queue: int
         queue=queue,
     )
     messages = [{"value": b"%d" % i, "key": None} for i in range(3000)]
-    output.send(Answers([(2, messages)], []))
+    output.send(Answers(2, messages, []))
     application._producer.flush()
     found = list(reading.read(world.client, topics.signals))
     values = [m.value or b"" for m in found]

@@ -1,5 +1,6 @@
 """Answers: one message for each record, a signal for a price and a dead letter for a rejection."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import nan
 from typing import Any
@@ -13,6 +14,7 @@ from app.domain.records import FEATURES, Reason, Rejection
 from app.stream.answers import Answers, answer
 from app.stream.batches import JoinedBatch, MicroBatch, RecordBatch, ScoredBatch
 from app.topics import dead_letters, signals
+from app.topics.dead_letters import DeadLetter
 from app.topics.records import Record
 from app.topics.signals import Signal
 
@@ -70,8 +72,12 @@ def batch(
     return ScoredBatch(JoinedBatch(decoded, segments), numbers, rejected)
 
 
-def told(answers: Answers) -> list[Signal]:
-    return [signals.decode(m["value"]) for _, messages in answers.signals for m in messages]
+def told(answers: Iterable[Answers]) -> list[Signal]:
+    return [signals.decode(message["value"]) for part in answers for message in part.signals]
+
+
+def letters(answers: Iterable[Answers]) -> list[DeadLetter]:
+    return [dead_letters.decode(*letter) for part in answers for letter in part.letters]
 
 
 def served_by(signal: Signal) -> tuple[str, int]:
@@ -79,7 +85,7 @@ def served_by(signal: Signal) -> tuple[str, int]:
 
 
 def test_a_signal_says_the_price_and_all_that_led_to_it() -> None:
-    (signal,) = told(answer([batch([12.5], served={plan("7", 3): [0]})]))
+    (signal,) = told(answer(batch([12.5], served={plan("7", 3): [0]})))
     assert signal == Signal(
         id="r-0",
         month="2024-05",
@@ -94,54 +100,59 @@ def test_a_signal_says_the_price_and_all_that_led_to_it() -> None:
 
 
 def test_a_record_without_an_id_is_named_by_its_place() -> None:
-    (signal,) = told(answer([batch([1.0], records=[Record(1, 2, 3, 4)])]))
+    (signal,) = told(answer(batch([1.0], records=[Record(1, 2, 3, 4)])))
     assert (signal.id, signal.month) == ("treasury.data/2/100", None)
 
 
 def test_a_signal_keeps_the_key_and_the_partition_of_its_record() -> None:
     messages = [Message(5, b"a"), Message(6, None), Message(7, b"")]
-    ((partition, sent),) = answer([batch([1.0, 2.0, 3.0], messages=messages)]).signals
-    assert partition == 2
-    assert [message["key"] for message in sent] == [b"a", None, b""]
+    (part,) = answer(batch([1.0, 2.0, 3.0], messages=messages))
+    assert part.partition == 2
+    assert [message["key"] for message in part.signals] == [b"a", None, b""]
 
 
 def test_a_price_arrives_as_it_was_predicted_to_the_last_bit() -> None:
     price = 0.1 + 0.2
-    (signal,) = told(answer([batch([price])]))
+    (signal,) = told(answer(batch([price])))
     assert signal.predicted_price == price
 
 
 def test_a_dead_letter_carries_the_records_own_bytes_and_the_reason() -> None:
     messages = [Message(9, b"\xff", b"\x00 no JSON")]
-    ((key, value, headers, partition),) = answer([batch([BAD], messages=messages)]).letters
-    letter = dead_letters.decode(key, value, headers)
+    (part,) = answer(batch([BAD], messages=messages))
+    (letter,) = letters([part])
     assert (letter.key, letter.value, letter.rejection) == (b"\xff", b"\x00 no JSON", BAD)
-    assert (letter.source_topic, letter.source_partition, letter.source_offset, partition) == (
-        "treasury.data",
-        2,
-        9,
-        2,
-    )
+    source = (letter.source_topic, letter.source_partition, letter.source_offset)
+    assert (*source, part.partition) == ("treasury.data", 2, 9, 2)
 
 
 def test_a_null_stays_a_null_in_its_dead_letter() -> None:
-    answers = answer([batch([BAD], messages=[Message(9, None, None)])])
-    assert answers.letters[0][:2] == (None, None)
+    (letter,) = letters(answer(batch([BAD], messages=[Message(9, None, None)])))
+    assert (letter.key, letter.value) == (None, None)
 
 
 def test_rejected_records_leave_the_others_their_own_prices() -> None:
-    answers = answer([batch([BAD, 1.0, BAD, 2.0, BAD])])
+    answers = list(answer(batch([BAD, 1.0, BAD, 2.0, BAD])))
     assert [(s.source_offset, s.predicted_price) for s in told(answers)] == [(101, 1), (103, 2)]
-    assert [dict(headers)["ds_source_offset"] for _, _, headers, _ in answers.letters] == [
-        b"100",
-        b"102",
-        b"104",
-    ]
+    assert [letter.source_offset for letter in letters(answers)] == [100, 102, 104]
+
+
+def test_a_long_batch_leaves_in_parts_and_keeps_its_order() -> None:
+    answers = list(answer(batch([float(at) for at in range(6_000)])))
+    assert [len(part.signals) for part in answers] == [2_500, 2_500, 1_000]
+    assert [signal.predicted_price for signal in told(answers)] == list(range(6_000))
+
+
+def test_text_with_line_breaks_of_every_kind_stays_in_its_own_signal() -> None:
+    names = ["a\nb", "c\r\n", "\u2028\x0b\x0c\x1c\x85", '"\\n']
+    records: list[Record | None] = [Record(1, 2, 3, 4, id=name) for name in names]
+    found = told(answer(batch([1.0] * len(names), records=records)))
+    assert [signal.id for signal in found] == names
 
 
 def test_records_of_two_versions_in_turn_keep_their_order() -> None:
     served = {plan("1", 0): [0, 2, 4], plan("2", 9): [1, 3]}
-    found = told(answer([batch([0.0, 1.0, 2.0, 3.0, 4.0], served=served)]))
+    found = told(answer(batch([0.0, 1.0, 2.0, 3.0, 4.0], served=served)))
     assert [(s.source_offset, s.model_version, s.announcement_offset) for s in found] == [
         (100, "1", 0),
         (101, "2", 9),
@@ -149,10 +160,6 @@ def test_records_of_two_versions_in_turn_keep_their_order() -> None:
         (103, "2", 9),
         (104, "1", 0),
     ]
-
-
-def test_no_batches_are_no_answers() -> None:
-    assert answer([]) == Answers([], [])
 
 
 VERSIONS = [plan("1", 0), plan("2", 5), plan("3", 8)]
@@ -175,7 +182,7 @@ def test_each_record_has_one_answer_with_its_own_price_and_version_in_order(
         )
         for partition, outcomes in enumerate(partitions)
     ]
-    answers = answer(batches)
+    answers = [part for one in batches for part in answer(one)]
     expected: list[Any] = []
     rejected: list[Any] = []
     for partition, outcomes in enumerate(partitions):
@@ -189,5 +196,5 @@ def test_each_record_has_one_answer_with_its_own_price_and_version_in_order(
         (s.source_partition, s.source_offset, s.predicted_price, *served_by(s))
         for s in told(answers)
     ] == expected
-    letters = [dead_letters.decode(*letter[:3]) for letter in answers.letters]
-    assert [(one.source_partition, one.source_offset) for one in letters] == rejected
+    found = letters(answers)
+    assert [(one.source_partition, one.source_offset) for one in found] == rejected

@@ -3,6 +3,7 @@ import io
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from confluent_kafka import KafkaError
 from rich.console import Console
@@ -48,7 +49,7 @@ def announced(event_id: str = "e1", model: str = "price") -> tuple[bytes, bytes,
 
 
 def test_a_signal_is_shown_with_all_its_fields() -> None:
-    shown = row("signals", signals.encode(SIGNAL))
+    shown = row("signals", msgspec.json.encode(SIGNAL))
     assert shown.kind == "signal"
     assert shown.fields["predicted_price"] == 99.5
     assert shown.fields["source_offset"] == 17
@@ -114,7 +115,7 @@ def test_every_message_can_be_written_as_one_line_of_json(topic: str, value: byt
 
 
 def test_json_says_where_the_message_stands() -> None:
-    written = json.loads(tables.json_line(row("signals", signals.encode(SIGNAL))))
+    written = json.loads(tables.json_line(row("signals", msgspec.json.encode(SIGNAL))))
     assert (written["partition"], written["offset"], written["key"]) == (0, 7, "k")
     assert written["appended"] == "2023-11-14T22:13:20.123Z"
 
@@ -132,7 +133,7 @@ def test_bytes_that_are_text_are_written_as_they_are() -> None:
 
 
 def test_a_table_has_a_line_for_each_row_and_a_column_for_each_field() -> None:
-    whole = tables.table([row("signals", signals.encode(SIGNAL))] * 3, "signals")
+    whole = tables.table([row("signals", msgspec.json.encode(SIGNAL))] * 3, "signals")
     assert whole.row_count == 3
     assert "predicted price" in [column.header for column in whole.columns]
     assert "records/2/17" in rendered(whole)

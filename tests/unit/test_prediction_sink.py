@@ -90,15 +90,12 @@ class Sent:
         return [
             signals.decode(message["value"])
             for answers in self.answers
-            for _, messages in answers.signals
-            for message in messages
+            for message in answers.signals
         ]
 
     @property
     def letters(self) -> list[DeadLetter]:
-        return [
-            dead_letters.decode(*letter[:3]) for sent in self.answers for letter in sent.letters
-        ]
+        return [dead_letters.decode(*letter) for sent in self.answers for letter in sent.letters]
 
 
 def plan(offset: int, appended_ms: int, guard_ms: int = 0) -> Plan:
