@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from app.domain.errors import FeedError
@@ -388,3 +388,13 @@ def test_the_end_is_told_at_once_also_while_the_feed_waits_for_more(registry: Re
         registry.end(10.0)
         took.append(time.monotonic() - started)
     assert median(took) < 0.05
+
+
+def test_announcements_deleted_from_the_head_of_the_topic_end_the_app(registry: Registry) -> None:
+    registry.announce("1", "2", "3")
+    assert registry.end(5.0) == 3
+    deleted = registry.admin.delete_records([TopicPartition(registry.topic, 0, 2)])
+    (one,) = deleted.values()
+    one.result(30)
+    with pytest.raises(FeedError, match="lost its announcements before offset 2"):
+        registry.end(5.0)
