@@ -1,0 +1,85 @@
+"""`announce` and `announcements`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.commands.terminal import AsJson, print_rows, read_settings
+
+if TYPE_CHECKING:
+    from app.domain.plans import Plan
+    from app.settings import Settings
+
+
+def announce(
+    model: Annotated[str, typer.Argument(help="The registered model's name.")],
+    version: Annotated[str, typer.Argument(help="Its version in MLflow.")],
+    effective_from: Annotated[
+        datetime | None,
+        typer.Option(
+            help="Not in force before this time (UTC unless it says otherwise). The very first "
+            "plan answers earlier records all the same: there is no other."
+        ),
+    ] = None,
+    verify: Annotated[
+        bool, typer.Option(help="Load the model first, in a process of its own.")
+    ] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Put a model version in force on every instance, from the same moment.
+
+    It is in force once its guard has passed, or at `--effective-from` if that is later.
+    """
+    from app import bootstrap  # noqa: PLC0415
+
+    settings = read_settings()
+    _require_our_model(settings, model)
+    instant = None
+    if effective_from is not None:
+        aware = effective_from if effective_from.tzinfo else effective_from.replace(tzinfo=UTC)
+        instant = round(aware.timestamp() * 1000)
+    plan = bootstrap.announce_version(
+        settings, model, version, effective_from_ms=instant, check=verify
+    )
+    _show_plan(plan, as_json)
+
+
+def announcements(as_json: AsJson = False) -> None:
+    """Show every announcement, when each takes effect, and which is in force now."""
+    from app import bootstrap  # noqa: PLC0415
+    from app.tools.announcement_history import history, show  # noqa: PLC0415
+
+    now_ms = round(datetime.now(UTC).timestamp() * 1000)
+    rows = history(bootstrap.announced(read_settings()), now_ms)
+    print_rows(rows) if as_json else show(rows)
+
+
+def _require_our_model(settings: Settings, model: str) -> None:
+    if model != settings.model.name:
+        raise typer.BadParameter(
+            f"this application serves {settings.model.name!r} ([model] name in the settings)",
+            param_hint="MODEL",
+        )
+
+
+def _show_plan(plan: Plan, as_json: bool) -> None:
+    from app.tools.announcement_history import instant  # noqa: PLC0415
+
+    announced = plan.announcement
+    row = {
+        "model": announced.model_name,
+        "version": announced.model_version,
+        "offset": plan.offset,
+        "effective_from": instant(plan.effective_ms),
+        "digest": announced.digest,
+    }
+    if as_json:
+        print_rows([row])
+    else:
+        typer.echo(
+            f"Announced {announced.model_name} version {announced.model_version} at offset "
+            f"{plan.offset}; in force from {instant(plan.effective_ms)}."
+        )

@@ -1,0 +1,45 @@
+"""What all commands share: the settings that they read, and how they speak."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from app.domain.errors import DsModelsError
+    from app.settings import Settings
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")]
+
+
+def read_settings() -> Settings:
+    """Read the settings and set up the logs that they ask for.
+
+    Raises:
+        SettingsError: A key is unknown or a value is wrong.
+    """
+    from app import logs, settings  # noqa: PLC0415
+
+    found = settings.read()
+    logs.set_up(found.log.level, found.log.format)
+    return found
+
+
+def print_rows(rows: Iterable[dict[str, Any]]) -> None:
+    """Print one JSON object a line."""
+    import orjson  # noqa: PLC0415
+
+    for row in rows:
+        typer.echo(orjson.dumps(row).decode())
+
+
+def say_error(error: DsModelsError) -> None:
+    """Tell a person what is wrong, on standard error."""
+    from rich.console import Console  # noqa: PLC0415
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(f"[bold red]error[/] ({type(error).__name__})", end=": ")
+    console.print(str(error), markup=False)
