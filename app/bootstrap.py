@@ -118,7 +118,8 @@ def stream_service(settings: Settings, source: ModelSource | None = None) -> Str
         BrokerUnavailable: Kafka is away.
         TopicsError: A topic is missing or breaks a promise.
     """
-    from app.stream.service import StreamOptions, StreamService  # noqa: PLC0415
+    from app.stream.options import StreamOptions  # noqa: PLC0415
+    from app.stream.service import StreamService  # noqa: PLC0415
     from app.stream.workspace import own_folder  # noqa: PLC0415
 
     topics = topic_catalog(settings)
@@ -144,6 +145,8 @@ def stream_service(settings: Settings, source: ModelSource | None = None) -> Str
         max_poll_interval_ms=settings.kafka.max_poll_interval_ms,
         transaction_timeout_ms=settings.kafka.transaction_timeout_ms,
         broker_timeout_s=settings.kafka.broker_timeout_s,
+        http_host=settings.http.host,
+        http_port=settings.http.port,
         models_kept=settings.model.kept,
         first_load_timeout_s=settings.model.first_load_timeout_s,
     )

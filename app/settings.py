@@ -168,6 +168,13 @@ class Records(_Section):
         return self
 
 
+class Http(_Section):
+    """Where an instance shows its metrics and its health."""
+
+    host: str = Field("127.0.0.1", description="The address; `0.0.0.0` in a container.")
+    port: int = Field(0, ge=0, le=65_535, description="0 takes any free port, and logs it.")
+
+
 class Log(_Section):
     """What is written to standard error."""
 
@@ -189,6 +196,7 @@ class Settings(_Section):
     topics: Topics = Topics()
     stream: Stream = Stream()
     records: Records = Records()
+    http: Http = Http()
     log: Log = Log()
 
 

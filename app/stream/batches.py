@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from app.domain.plans import Plan
 from app.domain.records import Rejection
+from app.telemetry.metrics import HoldReason
 from app.topics.records import Record
 
 
@@ -45,6 +46,14 @@ class RecordBatch:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """Why records wait: the reason for programs, and a sentence for people."""
+
+    reason: HoldReason
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class JoinedBatch:
     """The same, each record with the plan in force for it.
 
@@ -55,7 +64,7 @@ class JoinedBatch:
 
     decoded: RecordBatch
     segments: list[tuple[Plan, npt.NDArray[np.intp]]]
-    waits_for: str | None = None
+    waits_for: Hold | None = None
 
 
 @dataclass(frozen=True, slots=True)

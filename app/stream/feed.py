@@ -28,6 +28,7 @@ class RegistryFeed:
         topic: The announcement topic. It has one partition.
         read: Turns a message into a plan, or says why it is none. Called in offset order.
         on_plan: Called from the feed's thread for each plan, once it is in the table.
+        on_ignored: Told the kind of each message that is no plan of ours, from that thread too.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class RegistryFeed:
         topic: str,
         read: Callable[[Message], Plan | Ignored],
         on_plan: Callable[[Plan], None] = lambda _plan: None,
+        on_ignored: Callable[[str], None] = lambda _kind: None,
     ) -> None:
         self._consumer = Consumer(
             {
@@ -52,6 +54,7 @@ class RegistryFeed:
         self._topic = topic
         self._read = read
         self._on_plan = on_plan
+        self._on_ignored = on_ignored
         self._table = PlanTable()
         self._position = 0
         self._moved = threading.Condition()
@@ -136,6 +139,7 @@ class RegistryFeed:
         plan = self._read(message)
         if isinstance(plan, Ignored):
             self._ignored[plan.kind] = self._ignored.get(plan.kind, 0) + 1
+            self._on_ignored(plan.kind)
             log.warning("announcement.ignored", offset=plan.offset, kind=plan.kind, why=plan.why)
             return
         self._table = self._table.with_plan(plan)

@@ -109,6 +109,8 @@ class Fence:
         end_offset: Where the announcement topic ends now; None if that can't be known in time.
         timeout_s: The longest that `table` blocks.
         stale_after_s: How long the table may go without a passed fence before the app must end.
+        on_pass: Told how many seconds it took to be sure of the table.
+        on_late: Told of each plan that became visible after it should have been in force.
         clock: Monotonic seconds.
     """
 
@@ -119,12 +121,16 @@ class Fence:
         *,
         timeout_s: float = 1.0,
         stale_after_s: float = 60.0,
+        on_pass: Callable[[float], None] = lambda _seconds: None,
+        on_late: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._feed = feed
         self._end_offset = end_offset
         self._timeout_s = timeout_s
         self._stale_after_s = stale_after_s
+        self._on_pass = on_pass
+        self._on_late = on_late
         self._clock = clock
         self._asked_at = float("-inf")
         self._passed_at = clock()
@@ -133,6 +139,11 @@ class Fence:
         self._held_as_of = float("-inf")
         self._seen = -1
         self._answered_ms = -1
+
+    @property
+    def staleness_s(self) -> float:
+        """Seconds since the table was last known to be complete."""
+        return self._clock() - self._passed_at
 
     def table(self, as_of: float) -> PlanTable | None:
         """Return a table with all plans that were visible at `as_of` (monotonic seconds).
@@ -181,18 +192,19 @@ class Fence:
         if end is not None and self._feed.wait_for(end, left):
             self._passed_at = self._true_as_of = started
             self._table = self._feed.table
+            self._on_pass(self._clock() - started)
             self._alarm_late_plans()
             return True
         self._feed.check()
-        behind_s = self._clock() - self._passed_at
-        if behind_s > self._stale_after_s:
-            raise FeedError(f"the announcements could not be followed for {behind_s:.0f} s")
+        if self.staleness_s > self._stale_after_s:
+            raise FeedError(f"the announcements could not be followed for {self.staleness_s:.0f} s")
         return False
 
     def _alarm_late_plans(self) -> None:
         for plan in _after(self._table, self._seen):
             self._seen = plan.offset
             if plan.effective_ms <= self._answered_ms:
+                self._on_late()
                 log.error(
                     "plan.visible_late",
                     offset=plan.offset,

@@ -46,6 +46,7 @@ class ModelSource(Protocol):
 @dataclass(slots=True)
 class _Version:
     announcement: Announcement
+    first_wanted_at: float
     wanted_at: float
     predict: Predict | None = None
     folder: Path | None = None
@@ -65,6 +66,8 @@ class HotSwap:
         retry_max_s: The longest pause between two tries; the first is a thirtieth of it.
         on_load: Called from the loader's thread after a version was loaded.
         on_drop: Called from the loader's thread after a version was dropped.
+        on_try: Told how many seconds a try to load took, and whether it did.
+        on_swap: Told how many seconds passed from first wanting a version to having it.
         clock: Monotonic seconds.
     """
 
@@ -77,6 +80,8 @@ class HotSwap:
         retry_max_s: float = 30.0,
         on_load: Callable[[], None] = lambda: None,
         on_drop: Callable[[], None] = lambda: None,
+        on_try: Callable[[float, bool], None] = lambda _seconds, _loaded: None,
+        on_swap: Callable[[float], None] = lambda _seconds: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source
@@ -85,6 +90,8 @@ class HotSwap:
         self._retry_max_s = retry_max_s
         self._on_load = on_load
         self._on_drop = on_drop
+        self._on_try = on_try
+        self._on_swap = on_swap
         self._clock = clock
         self._versions: dict[str, _Version] = {}
         self._changed = threading.Condition()
@@ -100,10 +107,11 @@ class HotSwap:
     def want(self, announcement: Announcement) -> None:
         """Have this version loaded, and keep it. Returns at once; call again while it matters."""
         with self._changed:
+            now = self._clock()
             version = self._versions.setdefault(
-                _key(announcement), _Version(announcement, self._clock())
+                _key(announcement), _Version(announcement, now, now)
             )
-            version.wanted_at = self._clock()
+            version.wanted_at = now
             if version.predict is None:
                 self._changed.notify_all()
 
@@ -197,6 +205,7 @@ class HotSwap:
                 pause = min(self._retry_max_s, self._retry_max_s / 30 * 2 ** (version.attempts - 1))
                 version.retry_at = self._clock() + pause
                 self._changed.notify_all()
+            self._on_try(self._clock() - started, False)
             bound.error(
                 "model.not_loaded",
                 error=type(error).__name__,
@@ -211,8 +220,11 @@ class HotSwap:
             version.predict, version.folder, version.failure = predict, path, None
             version.attempts = 0
             self._changed.notify_all()
-        bound.info("model.loaded", seconds=round(self._clock() - started, 3))
+        loaded_at = self._clock()
+        bound.info("model.loaded", seconds=round(loaded_at - started, 3))
         self._on_load()
+        self._on_try(loaded_at - started, True)
+        self._on_swap(loaded_at - version.first_wanted_at)
 
     def _load(self, announced: Announcement, folder: Path) -> tuple[Predict, Path]:
         """Fetch, verify and load.

@@ -2,8 +2,11 @@
 
 from collections.abc import Callable
 
-from app.stream.batches import JoinedBatch, RecordBatch
+from app.stream.batches import Hold, JoinedBatch, RecordBatch
 from app.stream.fence import Fence
+
+_BEHIND = Hold("announcements_behind", "the announcements can't be read to their end")
+_NO_PLAN = Hold("no_plan", "no version of the model has been announced")
 
 
 def joining(fence: Fence) -> Callable[[RecordBatch], JoinedBatch]:
@@ -12,9 +15,9 @@ def joining(fence: Fence) -> Callable[[RecordBatch], JoinedBatch]:
     def join(decoded: RecordBatch) -> JoinedBatch:
         table = fence.table(as_of=decoded.source.polled_at)
         if table is None:
-            return JoinedBatch(decoded, [], "the announcements can't be read to their end")
+            return JoinedBatch(decoded, [], _BEHIND)
         if not table.plans:
-            return JoinedBatch(decoded, [], "no version of the model has been announced")
+            return JoinedBatch(decoded, [], _NO_PLAN)
         return JoinedBatch(decoded, table.segments(decoded.appended_ms))
 
     return join

@@ -26,6 +26,7 @@ from quixstreams.kafka.consumer import raise_for_msg_error
 from quixstreams.models import MessageContext
 
 from app.stream.batches import MicroBatch
+from app.telemetry.metrics import Rebalance
 
 log = structlog.get_logger()
 
@@ -38,6 +39,8 @@ class MicroBatchApplication(Application):
         linger_s: How long a batch is collected after its first message.
         before_poll: Called often, also while no messages come. What it raises ends the app.
         drop_batch: Forgets what the sink was given since the last flush.
+        on_commit: Told how many seconds a commit took, also of a batch that is held instead.
+        on_rebalance: Told that partitions were assigned, revoked or lost.
         options: Those of `quixstreams.Application`.
     """
 
@@ -48,6 +51,8 @@ class MicroBatchApplication(Application):
         linger_s: float,
         before_poll: Callable[[], None],
         drop_batch: Callable[[], None],
+        on_commit: Callable[[float], None] = lambda _seconds: None,
+        on_rebalance: Callable[[Rebalance], None] = lambda _kind: None,
         **options: Any,
     ) -> None:
         super().__init__(commit_interval=linger_s, commit_every=max_batch, **options)
@@ -55,11 +60,23 @@ class MicroBatchApplication(Application):
         self._linger_s = linger_s
         self._before_poll = before_poll
         self._drop_batch = drop_batch
+        self._on_commit = on_commit
+        self._on_rebalance = on_rebalance
+        self._commit = self._processing_context.commit_checkpoint
+        self._processing_context.commit_checkpoint = self._timed_commit  # type: ignore[assignment, method-assign]
         self._rebalances = 0
+        self.owned: frozenset[int] = frozenset()  # partitions of the input
         self.left_the_loop = False
         self.failure: Exception | None = None  # what ended the loop; later ones come from leaving
         self._generation: Any = None
         self._consumer.consumer_group_metadata = lambda: self._generation  # type: ignore[method-assign]
+
+    def _timed_commit(self, **how: bool) -> None:
+        checkpoint = self._processing_context.checkpoint
+        started = time.monotonic()
+        self._commit(**how)
+        if not checkpoint.empty() and self._processing_context.checkpoint is not checkpoint:
+            self._on_commit(time.monotonic() - started)
 
     def _process_message(self, dataframe_composed: dict[str, Any]) -> None:
         if self._stop_event.is_set():  # it was told to stop before it had begun
@@ -128,10 +145,14 @@ class MicroBatchApplication(Application):
         self._rebalances += 1
         super()._on_assign(consumer, topic_partitions)
         self._generation = type(self._consumer).consumer_group_metadata(self._consumer)
+        self.owned = frozenset(_numbers(topic_partitions))
+        self._on_rebalance("assigned")
         log.info("partitions.assigned", partitions=_numbers(topic_partitions))
 
     def _on_revoke(self, consumer: Any, topic_partitions: list[TopicPartition]) -> None:
         self._rebalances += 1
+        self.owned = frozenset()  # the assignor is eager: all of them go
+        self._on_rebalance("revoked")
         log.info("partitions.revoked", partitions=_numbers(topic_partitions))
         if not self._failed:
             self._begin_anew()
@@ -139,6 +160,8 @@ class MicroBatchApplication(Application):
 
     def _on_lost(self, consumer: Any, topic_partitions: list[TopicPartition]) -> None:
         self._rebalances += 1
+        self.owned = frozenset()
+        self._on_rebalance("lost")
         log.warning("partitions.lost", partitions=_numbers(topic_partitions))
         if not self._failed:
             self._begin_anew()

@@ -5,6 +5,7 @@ loads: if a version is missing it raises before anything was produced, and Quix 
 seeks back to the first stored offset, and tries again.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -16,7 +17,8 @@ from quixstreams.sinks import BaseSink, SinkBackpressureError
 from app.domain.plans import Announcement
 from app.domain.scoring import Predict, score
 from app.stream.answers import Answers, answer
-from app.stream.batches import JoinedBatch, ScoredBatch
+from app.stream.batches import Hold, JoinedBatch, ScoredBatch
+from app.telemetry.metrics import Answered, HoldReason
 
 log = structlog.get_logger()
 
@@ -46,6 +48,7 @@ class PredictionSink(BaseSink):
         output: Where answers go.
         answered: Told the latest append time of each batch that was answered.
         retry_s: How long a hold pauses the partitions before the next try, in seconds.
+        on_hold: Told why, whenever records begin to wait or wait for something else.
     """
 
     def __init__(
@@ -54,17 +57,20 @@ class PredictionSink(BaseSink):
         output: Output,
         answered: Callable[[int], None],
         retry_s: float = 0.25,
+        on_hold: Callable[[HoldReason], None] = lambda _reason: None,
     ) -> None:
         super().__init__(on_client_connect_success=lambda: None)
         self._models = models
         self._output = output
         self._answered = answered
         self._retry_s = retry_s
+        self._on_hold = on_hold
         self._batches: list[JoinedBatch] = []
-        self._holds: str | None = None
+        self._holds: Hold | None = None
+        self._produced: Answered | None = None
 
     @property
-    def holds(self) -> str | None:
+    def holds(self) -> Hold | None:
         """Why the stream waits, None if it does not."""
         return self._holds
 
@@ -75,6 +81,12 @@ class PredictionSink(BaseSink):
     def clear(self) -> None:
         """Forget what was added: its partitions are not ours any more, or will be read again."""
         self._batches.clear()
+        self._produced = None
+
+    def take_produced(self) -> Answered | None:
+        """Return what the last flush answered, once; None if it answered nothing."""
+        produced, self._produced = self._produced, None
+        return produced
 
     on_paused = clear
 
@@ -90,12 +102,14 @@ class PredictionSink(BaseSink):
         if waits_for is not None:
             raise SinkBackpressureError(self._retry_s)
         if batches:
-            for scored in self._predict(batches, models):
+            predicted = self._predict(batches, models)
+            for scored in predicted:
                 for answers in answer(scored):
                     self._output.send(answers)
-            self._answered(max(max(batch.decoded.appended_ms) for batch in batches))
+            self._produced = _summary(predicted)
+            self._answered(int(self._produced.appended_ms.max()))
 
-    def _look_up(self, batches: list[JoinedBatch]) -> tuple[dict[int, Predict], str | None]:
+    def _look_up(self, batches: list[JoinedBatch]) -> tuple[dict[int, Predict], Hold | None]:
         """Return the loaded model of each plan by its offset, or why one is missing."""
         models: dict[int, Predict] = {}
         waits_for = None
@@ -105,7 +119,8 @@ class PredictionSink(BaseSink):
                 if plan.offset not in models:
                     predict = self._models.get(plan.announcement)
                     if predict is None:
-                        waits_for = waits_for or self._models.why_not(plan.announcement)
+                        why = self._models.why_not(plan.announcement)
+                        waits_for = waits_for or Hold("model_not_loaded", why)
                     else:
                         models[plan.offset] = predict
         return models, waits_for
@@ -131,14 +146,23 @@ class PredictionSink(BaseSink):
                 start = end
         return scored
 
-    def _note_hold(self, waits_for: str | None) -> None:
+    def _note_hold(self, waits_for: Hold | None) -> None:
         if waits_for == self._holds:
             return
-        if waits_for is None:
-            log.info("stream.resumed", waited_for=self._holds)
-        else:
-            log.warning("stream.holds", waits_for=waits_for)
+        if waits_for is not None:
+            self._on_hold(waits_for.reason)
+            log.warning("stream.holds", reason=waits_for.reason, waits_for=waits_for.why)
+        elif self._holds is not None:
+            log.info("stream.resumed", waited_for=self._holds.why)
         self._holds = waits_for
+
+
+def _summary(batches: list[ScoredBatch]) -> Answered:
+    letters = Counter(
+        rejection.reason.value for batch in batches for rejection in batch.rejected.values()
+    )
+    appended = np.concatenate([batch.joined.decoded.appended_ms for batch in batches])
+    return Answered(len(appended) - letters.total(), letters, appended)
 
 
 def _by_plan(

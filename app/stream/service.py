@@ -1,67 +1,33 @@
 """One instance of the stream: starts its parts in order, runs until told to stop, ends them."""
 
-import gc
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
 
 import structlog
 
 from app.domain.errors import FeedError
 from app.domain.plans import Plan
 from app.stream import topology
+from app.stream.condition import condition
 from app.stream.failures import FOREIGN, mapped
 from app.stream.feed import RegistryFeed
 from app.stream.fence import Fence, RegistryEnd
+from app.stream.garbage_collector import free_what_was_dropped, settle_garbage_collector
 from app.stream.hot_swap import HotSwap, ModelSource
+from app.stream.lag import Lag
 from app.stream.micro_batches import MicroBatchApplication
+from app.stream.options import FETCH, StreamOptions
 from app.stream.prediction_sink import PredictionSink
 from app.stream.transaction_output import TransactionOutput
+from app.telemetry.http import OperatorPort
+from app.telemetry.metrics import Metrics, State
 from app.topics import announcements
 from app.topics.records import RecordDecoder
 
 log = structlog.get_logger()
 
 _LOAD_AHEAD_MS = 300_000  # a plan for a later day needs no memory now
-FETCH = {
-    # By default librdkafka waits a second when its queue is full, and the loop starves.
-    "fetch.queue.backoff.ms": 5,
-    "queued.min.messages": 200_000,
-    "queued.max.messages.kbytes": 131_072,  # bounds the memory that this allows
-    "fetch.message.max.bytes": 4_194_304,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class StreamOptions:
-    """How an instance runs. The settings of the same names say more."""
-
-    bootstrap_servers: str
-    consumer_group: str
-    model_name: str
-    source_topic: str
-    signals_topic: str
-    letters_topic: str
-    announcements_topic: str
-    partitions: dict[str, int]
-    models_folder: Path
-    guarantee: Literal["exactly-once", "at-least-once"] = "exactly-once"
-    max_batch: int = 10_000
-    linger_s: float = 0.01
-    poll_timeout_s: float = 0.1
-    hold_retry_s: float = 0.25
-    fence_timeout_s: float = 1.0
-    feed_stale_after_s: float = 60.0
-    session_timeout_ms: int = 45_000
-    max_poll_interval_ms: int = 300_000
-    transaction_timeout_ms: int = 60_000
-    broker_timeout_s: float = 120.0
-    models_kept: int = 4
-    first_load_timeout_s: float = 60.0
-    client: dict[str, Any] = field(default_factory=dict)
 
 
 class StreamService:
@@ -85,6 +51,8 @@ class StreamService:
         self._clock_ms = clock_ms
         self._warmed_at = float("-inf")
         self._follows_live = False
+        self._turned_at = time.monotonic()
+        self._metrics = Metrics(self.state, clock_ms)
         client = {
             "bootstrap.servers": options.bootstrap_servers,
             "logger": logging.getLogger("librdkafka"),
@@ -96,12 +64,15 @@ class StreamService:
             keep=options.models_kept,
             on_load=settle_garbage_collector,
             on_drop=free_what_was_dropped,
+            on_try=lambda seconds, loaded: self._metrics.load_tried(seconds, loaded=loaded),
+            on_swap=self._metrics.swapped,
         )
         self._feed = RegistryFeed(
             client,
             options.announcements_topic,
             announcements.reader(options.model_name),
             on_plan=self._load_early,
+            on_ignored=self._metrics.ignored,
         )
         self._end = RegistryEnd(client, options.announcements_topic)
         self._fence = Fence(
@@ -109,7 +80,10 @@ class StreamService:
             self._end,
             timeout_s=options.fence_timeout_s,
             stale_after_s=options.feed_stale_after_s,
+            on_pass=self._metrics.fence_passed,
+            on_late=self._metrics.plan_was_late,
         )
+        self._lag = Lag(client, options.source_topic, options.consumer_group)
         self._app = self._application(options)
         output = TransactionOutput(
             self._app,
@@ -120,7 +94,11 @@ class StreamService:
             queue=10 * options.max_batch,
         )
         self._sink = PredictionSink(
-            self._models, output, self._fence.answered, options.hold_retry_s
+            self._models,
+            output,
+            self._fence.answered,
+            options.hold_retry_s,
+            on_hold=self._metrics.held,
         )
         topology.build(self._app, options.source_topic, decoder, self._fence, self._sink)
 
@@ -132,11 +110,20 @@ class StreamService:
         Raises:
             DsModelsError: The instance can't go on; its class says why. Nothing is lost.
         """
+        port = OperatorPort(
+            self._options.http_host,
+            self._options.http_port,
+            self._metrics.registry,
+            why_not_alive=self._why_not_alive,
+            why_not_ready=lambda: self.state().waits_for,
+        )
+        log.info("operator_port.listens", address=port.address)
         try:
-            self._feed.start()
-            self._models.start()
-            self._get_ready()
-            self._app.run()
+            with port:
+                self._feed.start()
+                self._models.start()
+                self._get_ready()
+                self._app.run()
         except Exception as error:  # noqa: BLE001 - raised again, unless it stopped as asked
             self._raise_what_ended_it(error)
         finally:
@@ -144,6 +131,24 @@ class StreamService:
             self._end.close()
             self._models.close()
         log.info("stream.stopped")
+
+    def state(self) -> State:
+        """Say what the instance is like now. Any thread may ask; it asks the broker for the lag."""
+        return condition(
+            self._feed.table,
+            round(self._clock_ms()),
+            table_is_read=self._follows_live,
+            loaded=self._models.loaded(),
+            hold=self._sink.holds,
+            feed_staleness_s=self._fence.staleness_s,
+            lag=self._lag(self._app.owned),
+        )
+
+    def _why_not_alive(self) -> str | None:
+        still_s = time.monotonic() - self._turned_at
+        if self._follows_live and still_s > self._options.max_poll_interval_ms / 1000:
+            return f"the stream has not turned for {still_s:.0f} s"
+        return None
 
     def _raise_what_ended_it(self, error: Exception) -> None:
         """Raise the first failure, as ours; what only went wrong while leaving is told."""
@@ -176,12 +181,17 @@ class StreamService:
         if self._follows_live:
             self._models.want(plan.announcement)
 
+    def _committed(self, seconds: float) -> None:
+        answered = self._sink.take_produced()
+        if answered is not None:
+            self._metrics.committed(answered, seconds)
+
     def _before_poll(self) -> None:
+        self._turned_at = time.monotonic()
         self._fence.check()
         self._models.check()
-        now = time.monotonic()
-        if now - self._warmed_at >= 1.0:
-            self._warmed_at = now
+        if self._turned_at - self._warmed_at >= 1.0:
+            self._warmed_at = self._turned_at
             self._keep_warm()
 
     def _keep_warm(self) -> None:
@@ -195,6 +205,8 @@ class StreamService:
             max_batch=options.max_batch,
             linger_s=options.linger_s,
             before_poll=self._before_poll,
+            on_commit=self._committed,
+            on_rebalance=self._metrics.rebalanced,
             drop_batch=lambda: self._sink.clear(),  # noqa: PLW0108 - the sink is made later
             broker_address=options.bootstrap_servers,
             consumer_group=options.consumer_group,
@@ -225,20 +237,3 @@ class StreamService:
                 ),
             },
         )
-
-
-def settle_garbage_collector() -> None:
-    """Take what is loaded out of the cyclic collector, and let it run rarely.
-
-    After `import mlflow` it would walk hundreds of thousands of objects again and again, because
-    every batch makes thousands of new ones; that more than halves the rate of the stream.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(200_000, 20, 100)
-
-
-def free_what_was_dropped() -> None:
-    """Look through all objects once, about a tenth of a second: a model may be full of cycles."""
-    gc.unfreeze()
-    settle_garbage_collector()

@@ -21,7 +21,8 @@ from threadpoolctl import threadpool_limits
 
 from app.domain.records import FEATURES
 from app.registry.trusted_types import TRUSTED_TYPES
-from app.stream.service import FETCH, settle_garbage_collector
+from app.stream.garbage_collector import settle_garbage_collector
+from app.stream.options import FETCH
 from app.topics.records import Record
 from app.topics.signals import Signal
 

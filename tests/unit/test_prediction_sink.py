@@ -14,7 +14,7 @@ from app.domain.plans import Announcement, Plan, PlanTable
 from app.domain.records import FEATURES
 from app.domain.scoring import Predict
 from app.stream.answers import Answers
-from app.stream.batches import JoinedBatch, MicroBatch
+from app.stream.batches import Hold, JoinedBatch, MicroBatch
 from app.stream.decode import decoding
 from app.stream.prediction_sink import PredictionSink
 from app.topics import dead_letters, signals
@@ -25,6 +25,8 @@ from tests.harness.world import naive_plan, record
 
 POISON = 13.0
 GOOD, NOT_JSON, POISONED = "good", "not JSON", "poisoned"
+
+NO_PLAN = Hold("no_plan", "no version of the model has been announced")
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ class Bench:
         *,
         partition: int = 0,
         first: int = 0,
-        waits_for: str | None = None,
+        waits_for: Hold | None = None,
     ) -> None:
         """Add a batch of records with these append times; all are good unless `kinds` are given."""
         messages = [
@@ -259,16 +261,16 @@ def test_a_missing_version_holds_the_batch_before_anything_is_sent() -> None:
         bench.sink.flush()
     assert held.value.retry_after == 0.5
     assert (bench.output.answers, bench.models.calls, bench.answered) == ([], [], [])
-    assert bench.sink.holds == "version 2: its artifact is away"
+    assert bench.sink.holds == Hold("model_not_loaded", "version 2: its artifact is away")
 
 
 def test_a_batch_that_is_not_joined_yet_holds_all_partitions() -> None:
     bench = Bench(plan(0, 0), loaded=["1"])
     bench.add([1], partition=0)
-    bench.add([1], partition=1, waits_for="no version of the model has been announced")
+    bench.add([1], partition=1, waits_for=NO_PLAN)
     bench.hold()
     assert bench.output.answers == []
-    assert bench.sink.holds == "no version of the model has been announced"
+    assert bench.sink.holds == NO_PLAN
 
 
 def test_a_sink_that_holds_is_empty_for_its_records_come_again() -> None:

@@ -1,0 +1,59 @@
+"""What an instance is like now, put together from its parts for whoever asks. Pure."""
+
+from collections.abc import Mapping, Sequence
+
+from app.domain.plans import Announcement, Plan, PlanTable
+from app.stream.batches import Hold
+from app.telemetry.metrics import Served, State
+
+_EVER = 2**62  # milliseconds
+
+
+def condition(
+    table: PlanTable,
+    now_ms: int,
+    *,
+    table_is_read: bool,
+    loaded: Sequence[Announcement],
+    hold: Hold | None,
+    feed_staleness_s: float,
+    lag: Mapping[int, int],
+) -> State:
+    """Return the state of an instance.
+
+    Args:
+        table: All plans read so far.
+        now_ms: Unix milliseconds.
+        table_is_read: Whether the announcements were once read to their end.
+        loaded: The versions that could answer a record now.
+        hold: Why records wait, None if they don't.
+        feed_staleness_s: Since the announcements were last known to be read to their end.
+        lag: Records not answered yet, by partition.
+    """
+    plan = table.at(now_ms)
+    waits_for: str | None = None
+    if not table_is_read:
+        waits_for = "the announcements are not read yet"
+    elif plan is None:
+        waits_for = "no version of the model has been announced"
+    elif plan.announcement.digest not in {one.digest for one in loaded}:
+        waits_for = f"version {plan.announcement.model_version}, which is in force, is not loaded"
+    elif hold is not None:
+        waits_for = hold.why
+    offsets = {one.announcement.digest: one.offset for one in table.plans}
+    return State(
+        ready=waits_for is None,
+        waits_for=waits_for,
+        in_force=None if plan is None else _served(plan),
+        coming=tuple(_served(one) for one in table.due(now_ms, _EVER) if one is not plan),
+        loaded=tuple(
+            Served(one.model_name, one.model_version, offsets.get(one.digest, -1)) for one in loaded
+        ),
+        holds=None if hold is None else hold.why,
+        feed_staleness_s=feed_staleness_s,
+        lag=lag,
+    )
+
+
+def _served(plan: Plan) -> Served:
+    return Served(plan.announcement.model_name, plan.announcement.model_version, plan.offset)

@@ -1,0 +1,81 @@
+"""How far a group is behind its input: asked from outside, by a client of its own."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import Any
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+
+class Lag:
+    """Says for each partition how many offsets are not answered yet. Thread-safe.
+
+    Transaction markers have offsets too: on an input that is written in transactions, the lag of
+    a group that has answered everything can be a few more than 0.
+
+    Args:
+        config: Of a Kafka client.
+        topic: The input.
+        group: Whose committed offsets count.
+        keep_s: How long an answer of the broker is used again.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        config: dict[str, Any],
+        topic: str,
+        group: str,
+        *,
+        keep_s: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._admin = AdminClient(config)
+        self._topic = topic
+        self._group = group
+        self._keep_s = keep_s
+        self._clock = clock
+        self._asked_at = float("-inf")
+        self._known: dict[int, int] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, partitions: Iterable[int], timeout_s: float = 1.0) -> dict[int, int]:
+        """Return the lag of these partitions; where the broker doesn't say it, as it last was.
+
+        Blocks for at most about three times `timeout_s`.
+        """
+        wanted = sorted(partitions)
+        with self._lock:
+            stale = self._clock() - self._asked_at >= self._keep_s
+            if wanted and (stale or not self._known.keys() >= set(wanted)):
+                self._asked_at = self._clock()
+                with suppress(KafkaException, TimeoutError):  # a broker away is told elsewhere
+                    self._known = self._ask(wanted, timeout_s)
+            return {number: self._known[number] for number in wanted if number in self._known}
+
+    def _ask(self, partitions: list[int], timeout_s: float) -> dict[int, int]:
+        places = [TopicPartition(self._topic, number) for number in partitions]
+        asked = self._admin.list_consumer_group_offsets(
+            [ConsumerGroupTopicPartitions(self._group, places)], request_timeout=timeout_s
+        )
+        committed = {
+            place.partition: place.offset
+            for place in asked[self._group].result(timeout_s).topic_partitions
+            if place.offset >= 0
+        }
+        new = [number for number in partitions if number not in committed]
+        start = committed | self._offsets(new, OffsetSpec.earliest(), timeout_s)
+        ends = self._offsets(partitions, OffsetSpec.latest(), timeout_s)
+        return {number: max(0, ends[number] - start[number]) for number in partitions}
+
+    def _offsets(self, partitions: list[int], spec: Any, timeout_s: float) -> dict[int, int]:
+        if not partitions:
+            return {}
+        asked = self._admin.list_offsets(
+            {TopicPartition(self._topic, number): spec for number in partitions},
+            request_timeout=timeout_s,
+        )
+        return {place.partition: future.result(timeout_s).offset for place, future in asked.items()}

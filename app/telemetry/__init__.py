@@ -1,0 +1,1 @@
+"""What an operator's monitoring sees of an instance."""
