@@ -5,18 +5,22 @@ What is slow to import is imported by the function that needs it, so that `--hel
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from app.domain.records import Range
 from app.topics import catalog, connection
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from app.domain.plans import Plan
     from app.registry.mlflow_models import MlflowModels
     from app.settings import Settings
     from app.stream.hot_swap import ModelSource
     from app.stream.service import StreamService
     from app.tools.inspect import Decode
+    from app.tools.status import Status
     from app.topics.announcements import Ignored
     from app.topics.records import RecordDecoder
 
@@ -41,6 +45,13 @@ def topic_specs(settings: Settings) -> list[catalog.TopicSpec]:
             partitions=1,
             replication=topics.replication,
             required={**stamped, **catalog.KEPT_FOR_EVER},
+            exact=True,
+        ),
+        catalog.TopicSpec(
+            topics.status,
+            partitions=1,
+            replication=topics.replication,
+            required={**stamped, **catalog.NEWEST_OF_EACH_KEY},
             exact=True,
         ),
         spec(topics.records, {**stamped, **catalog.ROOM_FOR_RECORDS}),
@@ -132,6 +143,7 @@ def stream_service(settings: Settings, source: ModelSource | None = None) -> Str
         signals_topic=settings.topics.signals,
         letters_topic=settings.topics.dead_letters,
         announcements_topic=settings.topics.announcements,
+        status_topic=settings.topics.status,
         partitions=topics.partition_counts(),
         models_folder=own_folder(settings.model.cache_dir),
         guarantee=settings.stream.guarantee,
@@ -151,6 +163,46 @@ def stream_service(settings: Settings, source: ModelSource | None = None) -> Str
         first_load_timeout_s=settings.model.first_load_timeout_s,
     )
     return StreamService(options, decoder(settings), source or models(settings))
+
+
+def status_look(settings: Settings, between_s: float = 0.4) -> Callable[[], Status]:
+    """Return what looks at the group, the plans and the instances, as often as it is called.
+
+    Args:
+        settings: Of the application.
+        between_s: The time between two questions for the lag: their difference is its trend.
+
+    Raises:
+        BrokerUnavailable: Kafka is away; the look raises it too.
+        TopicsError: A topic is missing; likewise.
+    """
+    from app.domain.plans import Plan, PlanTable  # noqa: PLC0415
+    from app.tools.status import status_of  # noqa: PLC0415
+    from app.topics import reading, status  # noqa: PLC0415
+    from app.topics.lag import Lag  # noqa: PLC0415
+
+    topics, group, client = settings.topics, settings.kafka.consumer_group, kafka(settings)
+    partitions = topic_catalog(settings).partition_counts().get(topics.records, 0)
+    lag = Lag(client, topics.records, group, keep_s=0.0)
+
+    def look() -> Status:
+        started, before = time.monotonic(), lag(range(partitions), timeout_s=5.0)
+        plans = [entry for entry in announced(settings) if isinstance(entry, Plan)]
+        instances = status.newest(reading.read(client, topics.status))
+        time.sleep(max(0.0, started + between_s - time.monotonic()))
+        elapsed_s = time.monotonic() - started
+        return status_of(
+            round(time.time() * 1000),
+            group,
+            PlanTable.of(plans),
+            instances,
+            before,
+            lag(range(partitions), timeout_s=5.0),
+            elapsed_s,
+            partitions,
+        )
+
+    return look
 
 
 def decoder(settings: Settings) -> RecordDecoder:

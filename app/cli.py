@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from app.commands import messages, plans, records, stream, topics
+from app.commands import messages, plans, records, status, stream, topics
 from app.commands.terminal import say_error
 from app.domain.errors import DsModelsError
 
@@ -19,6 +19,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 app.command()(stream.run)
+app.command()(status.status)
 app.command()(plans.announce)
 app.command()(plans.announcements)
 app.command()(records.produce)

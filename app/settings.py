@@ -105,6 +105,7 @@ class Topics(_Section):
     announcements: str = Field(
         "model.registry", description="Serving plans; one partition, kept for ever."
     )
+    status: str = Field("model.status", description="What each instance says of itself; compacted.")
     partitions: _Count = Field(4, description="Of the records, signals and dead letters.")
     replication: _Count = Field(1, description="Of all topics; 3 in production.")
 

@@ -43,6 +43,7 @@ def condition(
     offsets = {one.announcement.digest: one.offset for one in table.plans}
     return State(
         ready=waits_for is None,
+        table_is_read=table_is_read,
         waits_for=waits_for,
         in_force=None if plan is None else _served(plan),
         coming=tuple(_served(one) for one in table.due(now_ms, _EVER) if one is not plan),

@@ -24,6 +24,7 @@ class StreamOptions:
     signals_topic: str
     letters_topic: str
     announcements_topic: str
+    status_topic: str
     partitions: dict[str, int]
     models_folder: Path
     guarantee: Literal["exactly-once", "at-least-once"] = "exactly-once"

@@ -15,14 +15,15 @@ from app.stream.feed import RegistryFeed
 from app.stream.fence import Fence, RegistryEnd
 from app.stream.garbage_collector import free_what_was_dropped, settle_garbage_collector
 from app.stream.hot_swap import HotSwap, ModelSource
-from app.stream.lag import Lag
 from app.stream.micro_batches import MicroBatchApplication
 from app.stream.options import FETCH, StreamOptions
 from app.stream.prediction_sink import PredictionSink
+from app.stream.status_reports import StatusReports
 from app.stream.transaction_output import TransactionOutput
 from app.telemetry.http import OperatorPort
 from app.telemetry.metrics import Metrics, State
 from app.topics import announcements
+from app.topics.lag import Lag
 from app.topics.records import RecordDecoder
 
 log = structlog.get_logger()
@@ -53,7 +54,7 @@ class StreamService:
         self._follows_live = False
         self._turned_at = time.monotonic()
         self._metrics = Metrics(self.state, clock_ms)
-        client = {
+        self._client = client = {
             "bootstrap.servers": options.bootstrap_servers,
             "logger": logging.getLogger("librdkafka"),
             **options.client,
@@ -118,8 +119,9 @@ class StreamService:
             why_not_ready=lambda: self.state().waits_for,
         )
         log.info("operator_port.listens", address=port.address)
+        reports = StatusReports(self._client, self._options.status_topic, port.address, self.state)
         try:
-            with port:
+            with port, reports:
                 self._feed.start()
                 self._models.start()
                 self._get_ready()
@@ -129,6 +131,7 @@ class StreamService:
         finally:
             self._feed.close()
             self._end.close()
+            self._lag.close()
             self._models.close()
         log.info("stream.stopped")
 

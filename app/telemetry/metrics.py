@@ -55,6 +55,7 @@ class State:
 
     Attributes:
         ready: The announcements are read, a version is loaded and nothing holds.
+        table_is_read: The announcements were once read to their end.
         waits_for: Why it is not ready, for a person; None if it is.
         in_force: The plan in force now, None if there is none.
         coming: Plans that will be in force later.
@@ -65,6 +66,7 @@ class State:
     """
 
     ready: bool = False
+    table_is_read: bool = False
     waits_for: str | None = "it starts"
     in_force: Served | None = None
     coming: tuple[Served, ...] = ()

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from app.tools.announcement_history import instant
 from app.tools.inspect import Row
+from app.tools.plain_text import printable
 
 _FOR_PROGRAMS = frozenset({"model_name", "model_uri", "features", "run_id", "event_id"})
 _SOURCE = ("source_topic", "source_partition", "source_offset")
@@ -112,7 +113,7 @@ def _shown(value: Any) -> Text:
         text = ", ".join(map(str, value))
     else:
         text = str(value)
-    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    text = printable(text)
     return Text(text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…")
 
 

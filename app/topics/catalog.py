@@ -15,6 +15,8 @@ LOG_APPEND_TIME = {"message.timestamp.type": "LogAppendTime"}
 ROOM_FOR_RECORDS = {"max.message.bytes": "<=1048588"}
 ROOM_FOR_ANSWERS = {"max.message.bytes": ">=2097152"}
 """A dead letter is its record and headers more: an answer must fit where its record did."""
+NEWEST_OF_EACH_KEY = {"cleanup.policy": "compact", "segment.ms": "<=3600000"}
+"""Only closed segments are compacted, and `status` reads what is left."""
 KEPT_FOR_EVER = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 
 
@@ -141,7 +143,10 @@ class TopicCatalog:
                 continue
             present.append(spec)
             if spec.exact and counts[spec.name] != spec.partitions:
-                remedy = "delete the topic and create it anew, with its messages copied in order"
+                remedy = (
+                    "delete the topic and create it anew, with its messages copied in order "
+                    "(their append times, and so the effective times of plans, begin anew)"
+                )
                 found.append(
                     Finding(
                         spec.name,

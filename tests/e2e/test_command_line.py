@@ -50,6 +50,7 @@ def test_topics_that_are_good_are_reported_good(world: World) -> None:
         world.settings.topics.signals,
         world.settings.topics.dead_letters,
         world.settings.topics.announcements,
+        world.settings.topics.status,
     }
 
 

@@ -83,6 +83,7 @@ class World:
             "DS_MODELS_TOPICS__SIGNALS": f"signals-{unique}",
             "DS_MODELS_TOPICS__DEAD_LETTERS": f"letters-{unique}",
             "DS_MODELS_TOPICS__ANNOUNCEMENTS": f"registry-{unique}",
+            "DS_MODELS_TOPICS__STATUS": f"status-{unique}",
             "DS_MODELS_TOPICS__PARTITIONS": str(partitions),
             "DS_MODELS_KAFKA__SESSION_TIMEOUT_MS": "6000",
             "DS_MODELS_KAFKA__TRANSACTION_TIMEOUT_MS": "10000",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 
@@ -34,8 +34,17 @@ class Lag:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._admin = AdminClient(config)
+        # `AdminClient.list_consumer_group_offsets` of librdkafka 2.12.1 ends the process with a
+        # segmentation fault when the coordinator of the group has just moved, or is made.
+        self._member = Consumer(
+            {
+                **config,
+                "group.id": group,  # asked about; never joined
+                "enable.auto.commit": False,
+                "isolation.level": "read_uncommitted",  # or the question waits for transactions
+            }
+        )
         self._topic = topic
-        self._group = group
         self._keep_s = keep_s
         self._clock = clock
         self._asked_at = float("-inf")
@@ -56,14 +65,16 @@ class Lag:
                     self._known = self._ask(wanted, timeout_s)
             return {number: self._known[number] for number in wanted if number in self._known}
 
+    def close(self) -> None:
+        """Leave the broker."""
+        with self._lock:
+            self._member.close()
+
     def _ask(self, partitions: list[int], timeout_s: float) -> dict[int, int]:
         places = [TopicPartition(self._topic, number) for number in partitions]
-        asked = self._admin.list_consumer_group_offsets(
-            [ConsumerGroupTopicPartitions(self._group, places)], request_timeout=timeout_s
-        )
         committed = {
             place.partition: place.offset
-            for place in asked[self._group].result(timeout_s).topic_partitions
+            for place in self._member.committed(places, timeout=timeout_s)
             if place.offset >= 0
         }
         new = [number for number in partitions if number not in committed]

@@ -1,0 +1,107 @@
+"""`status` for people: three small tables, and what is wrong in one line."""
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from app.domain.plans import Plan
+from app.tools.announcement_history import instant
+from app.tools.plain_text import printable
+from app.tools.status import PartitionLag, Status
+from app.topics.status import Heard
+
+_STYLES = {"serving": "green", "holding": "bold red", "starting": "yellow", "silent": "dim"}
+_STEADY = 1.0  # records a second: less is no trend
+
+
+def screen(status: Status) -> Group:
+    """Return what to print."""
+    verdict = (
+        Text(f"All is well at {instant(status.now_ms)}.", style="green")
+        if status.holds is None
+        else Text(printable(status.holds), style="bold red")
+    )
+    return Group(
+        _lag(status),
+        _plans(status),
+        _instances(status),
+        Text(
+            "Live: reported within three of its periods (15 s), by this machine's clock.",
+            style="dim",
+        ),
+        verdict,
+    )
+
+
+def _lag(status: Status) -> Table:
+    table = Table(title=f"lag of {status.group}", title_justify="left")
+    for name in ("partition", "records", "trend"):
+        table.add_column(name, justify="right")
+    for one in status.lag:
+        table.add_row(
+            str(one.partition), "unknown" if one.lag is None else f"{one.lag:,}", _trend(one)
+        )
+    known = [one.lag for one in status.lag if one.lag is not None]
+    table.add_row("all", f"{sum(known):,}", "", style="bold")
+    return table
+
+
+def _trend(one: PartitionLag) -> Text:
+    if one.change is None:
+        return Text("unknown", style="dim")
+    if abs(one.change) < _STEADY:
+        return Text("steady")
+    return (
+        Text(f"▲ {one.change:,.0f}/s", style="red")
+        if one.change > 0
+        else Text(f"▼ {-one.change:,.0f}/s", style="green")
+    )
+
+
+def _plans(status: Status) -> Table:
+    table = Table("plan", "version", "offset", "effective", title="plans", title_justify="left")
+
+    def add(name: str, plan: Plan, style: str) -> None:
+        table.add_row(
+            Text(name, style=style),
+            printable(plan.announcement.model_version),
+            str(plan.offset),
+            instant(plan.effective_ms),
+        )
+
+    if status.in_force is None:
+        table.add_row(Text("none is announced", style="bold red"), "", "", "")
+    else:
+        add("in force", status.in_force, "bold green")
+    for plan in status.coming:
+        add("coming", plan, "cyan")
+    return table
+
+
+def _instances(status: Status) -> Table:
+    table = Table(title="instances", title_justify="left")
+    for name in ("instance", "does", "since", "serves", "loaded", "partitions", "lag", "heard"):
+        table.add_column(name, overflow="fold")
+    for heard in status.instances:
+        table.add_row(*_instance(heard, status.now_ms))
+    return table
+
+
+def _instance(heard: Heard, now_ms: int) -> list[Text | str]:
+    report = heard.report
+    doing = report.doing if heard.is_live(now_ms) else "silent"
+    said = Text(doing, style=_STYLES[doing])
+    if report.why:
+        said.append(f": {printable(report.why)}", style="default")
+    in_force = report.in_force
+    serves = in_force is not None and in_force in report.loaded
+    return [
+        printable(report.instance),
+        said,
+        instant(report.since_ms),
+        printable(in_force.version) if in_force is not None and serves else "-",
+        ", ".join(sorted({printable(one.version) for one in report.loaded})) or "-",
+        ", ".join(map(str, sorted(report.lag))) or "-",
+        f"{sum(report.lag.values()):,}",
+        f"{max(0, now_ms - heard.appended_ms) / 1000:.0f} s ago",
+    ]
