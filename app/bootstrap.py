@@ -5,13 +5,19 @@ What is slow to import is imported by the function that needs it, so that `--hel
 
 from __future__ import annotations
 
+import sys
+import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import structlog
 
 from app.domain.records import Range
 from app.topics import catalog, connection
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
 
     from app.domain.plans import Plan
@@ -23,6 +29,8 @@ if TYPE_CHECKING:
     from app.tools.status import Status
     from app.topics.announcements import Ignored
     from app.topics.records import RecordDecoder
+
+log = structlog.get_logger()
 
 
 def kafka(settings: Settings) -> dict[str, Any]:
@@ -122,7 +130,62 @@ def announced(settings: Settings) -> list[Plan | Ignored]:
     return announcements.read_all(messages, settings.model.name)
 
 
-def stream_service(settings: Settings, source: ModelSource | None = None) -> StreamService:
+def as_worker(settings: Settings) -> Settings:
+    """Return the settings of a worker: its parent alone asks for its metrics."""
+    http = settings.http.model_copy(update={"host": "127.0.0.1", "port": 0})
+    return settings.model_copy(update={"http": http})
+
+
+def run_workers(
+    settings: Settings, count: int, stop: threading.Event, address_file: Path | None = None
+) -> int:
+    """Run so many instances in processes of their own until `stop` is set.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        SettingsError: The port for metrics is taken.
+    """
+    from prometheus_client import CollectorRegistry  # noqa: PLC0415
+
+    from app.telemetry.http import OperatorPort  # noqa: PLC0415
+    from app.telemetry.merged import Merged  # noqa: PLC0415
+    from app.tools.workers import Workers  # noqa: PLC0415
+
+    with tempfile.TemporaryDirectory(prefix="ds-models-workers-") as name:
+        folder = Path(name)
+
+        def command(number: int) -> list[str]:
+            file = folder / str(number)
+            file.unlink(missing_ok=True)  # that of the one before it
+            options = ["--worker", str(number), "--address-file", str(file)]
+            return [sys.executable, "-m", "app", "run", *options]
+
+        def addresses() -> dict[int, str | None]:
+            files = {number: folder / str(number) for number in range(1, count + 1)}
+            return {n: file.read_text() if file.exists() else None for n, file in files.items()}
+
+        merged = Merged(addresses)
+        registry = CollectorRegistry()
+        registry.register(merged)
+        port = OperatorPort(
+            settings.http.host,
+            settings.http.port,
+            registry,
+            why_not_alive=merged.why_not_alive,
+            why_not_ready=merged.why_not_ready,
+        )
+        log.info("operator_port.listens", address=port.address)
+        if address_file is not None:
+            port.write_address(address_file)
+        with port:
+            return Workers(command, count).run(stop)
+
+
+def stream_service(
+    settings: Settings, source: ModelSource | None = None, address_file: Path | None = None
+) -> StreamService:
     """Return an instance of the stream, ready to run; its models come from MLflow by default.
 
     Raises:
@@ -159,6 +222,7 @@ def stream_service(settings: Settings, source: ModelSource | None = None) -> Str
         broker_timeout_s=settings.kafka.broker_timeout_s,
         http_host=settings.http.host,
         http_port=settings.http.port,
+        http_address_file=address_file,
         models_kept=settings.model.kept,
         first_load_timeout_s=settings.model.first_load_timeout_s,
     )

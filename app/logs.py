@@ -8,10 +8,19 @@ import orjson
 import structlog
 
 
-def set_up(level: str = "info", style: Literal["auto", "console", "json"] = "auto") -> None:
-    """Send our events, and what libraries log, through one pipeline to standard error."""
+def set_up(
+    level: str = "info", style: Literal["auto", "console", "json"] = "auto", **said: Any
+) -> None:
+    """Send our events, and what libraries log, through one pipeline to standard error.
+
+    Args:
+        level: The least severe that is written.
+        style: `auto` is console on a terminal, else one JSON object a line.
+        said: Fields of every event.
+    """
     as_json = style == "json" or (style == "auto" and not sys.stderr.isatty())
     shared: list[Any] = [
+        lambda _logger, _method, event: said | event,
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,

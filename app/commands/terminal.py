@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")]
 
 
-def read_settings() -> Settings:
+def read_settings(**said: Any) -> Settings:
     """Read the settings and set up the logs that they ask for.
+
+    Args:
+        said: Fields of every event.
 
     Raises:
         SettingsError: A key is unknown or a value is wrong.
@@ -24,7 +27,7 @@ def read_settings() -> Settings:
     from app import logs, settings  # noqa: PLC0415
 
     found = settings.read()
-    logs.set_up(found.log.level, found.log.format)
+    logs.set_up(found.log.level, found.log.format, **said)
     return found
 
 

@@ -40,6 +40,7 @@ class StreamOptions:
     broker_timeout_s: float = 120.0
     http_host: str = "127.0.0.1"
     http_port: int = 0
+    http_address_file: Path | None = None
     models_kept: int = 4
     first_load_timeout_s: float = 60.0
     client: dict[str, Any] = field(default_factory=dict)

@@ -119,6 +119,8 @@ class StreamService:
             why_not_ready=lambda: self.state().waits_for,
         )
         log.info("operator_port.listens", address=port.address)
+        if self._options.http_address_file is not None:
+            port.write_address(self._options.http_address_file)
         reports = StatusReports(self._client, self._options.status_topic, port.address, self.state)
         try:
             with port, reports:

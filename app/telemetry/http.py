@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any, Self
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -52,6 +53,19 @@ class OperatorPort:
     def address(self) -> str:
         """Where it answers, as a URL."""
         return f"http://{self._server.server_name}:{self._server.server_port}"
+
+    def write_address(self, file: Path) -> None:
+        """Write the address to a file, at once as a whole: whoever sees the file can read it.
+
+        Raises:
+            SettingsError: The file can't be written.
+        """
+        try:
+            new = file.with_name(f"{file.name}.new")
+            new.write_text(self.address)
+            new.replace(file)
+        except OSError as error:
+            raise SettingsError(f"the address can't be written to {file}: {error}") from error
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -25,6 +25,10 @@ def value(of: Metrics, name: str, **labels: str) -> float | None:
     return of.registry.get_sample_value(name, labels)
 
 
+def documented(text: str) -> list[tuple[str, str, str]]:
+    return re.findall(r"^\| `(ds_models_\w+)` \| (\w+) \| (.*?) \|", text, re.MULTILINE)
+
+
 def test_every_metric_is_in_the_page_with_its_type_and_labels_and_no_other() -> None:
     told = metrics(State(in_force=SERVED, lag={0: 1}))
     told.committed(Answered(1, {"empty": 1}, np.array([NOW_MS, NOW_MS])), 0.1)
@@ -41,7 +45,7 @@ def test_every_metric_is_in_the_page_with_its_type_and_labels_and_no_other() -> 
         for family in text_string_to_metric_families(generate_latest(told.registry).decode())
         if not family.name.startswith("process_") and not family.name.endswith("_created")
     }
-    rows = re.findall(r"^\| `(ds_models_\w+)` \| (\w+) \| (.*?) \|", PAGE, re.MULTILINE)
+    rows = documented(PAGE.partition("## Several workers")[0])
     written = {
         (name, kind, frozenset(re.findall(r"`(\w+)`", re.sub(r"\(.*?\)", "", labels))))
         for name, kind, labels in rows

@@ -33,7 +33,7 @@ def own_signals_and_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
 def test_an_instance_that_is_stopped_while_it_starts_ends_as_asked(
     monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
-    def told_to_stop(_settings: Any) -> None:
+    def told_to_stop(*_: Any, **__: Any) -> None:
         os.kill(os.getpid(), number)
         raise AssertionError("it went on")
 
@@ -51,7 +51,7 @@ def test_an_instance_computes_with_one_thread_before_a_library_could_start_more(
         def run(self) -> None:
             seen.update({name: os.environ[name] for name in THREADS})
 
-    monkeypatch.setattr(bootstrap, "stream_service", lambda _settings: Service())
+    monkeypatch.setattr(bootstrap, "stream_service", lambda *_, **__: Service())
     assert CliRunner().invoke(app, ["run"]).exit_code == 0
     assert set(seen.values()) == {"1"}
 
