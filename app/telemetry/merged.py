@@ -45,7 +45,7 @@ class Merged(Collector):
         return [up, *families.values()]
 
     def why_not_alive(self) -> str | None:
-        """Return why a worker that answers says that it hangs; one that is silent may just start."""
+        """Return which worker says that it hangs, and why; one that is silent may just start."""
         for number, address in self._addresses().items():
             answer = None if address is None else _get(f"{address}/healthz")
             if answer is not None and (why := json.loads(answer)["why"]) is not None:
