@@ -220,6 +220,8 @@ def stream_service(
         max_poll_interval_ms=settings.kafka.max_poll_interval_ms,
         transaction_timeout_ms=settings.kafka.transaction_timeout_ms,
         broker_timeout_s=settings.kafka.broker_timeout_s,
+        breaker_share=settings.breaker.share,
+        breaker_window=settings.breaker.window,
         http_host=settings.http.host,
         http_port=settings.http.port,
         http_address_file=address_file,
@@ -267,6 +269,29 @@ def status_look(settings: Settings, between_s: float = 0.4) -> Callable[[], Stat
         )
 
     return look
+
+
+def resume(settings: Settings, why: str | None, wait_s: float) -> dict[str, bool]:
+    """Let instances go on that their circuit breaker holds; return which did, by name.
+
+    Raises:
+        BrokerUnavailable: Kafka is away.
+        TopicsError: The status topic is missing.
+    """
+    from app.tools import resume  # noqa: PLC0415
+    from app.topics import reading, resumes, status  # noqa: PLC0415
+
+    topic, group = settings.topics.status, settings.kafka.consumer_group
+    connection.require_broker(settings.kafka.bootstrap_servers)
+
+    def held() -> dict[str, str]:
+        instances = status.newest(reading.read(kafka(settings), topic))
+        return resume.held_by_breaker(instances, round(time.time() * 1000))
+
+    def say() -> None:
+        resumes.send(kafka(settings), topic, resumes.Resume(group, why))
+
+    return resume.resume(held, say, wait_s)
 
 
 def decoder(settings: Settings) -> RecordDecoder:

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from app.commands import messages, plans, records, status, stream, topics
+from app.commands import messages, plans, records, resume, status, stream, topics
 from app.commands.terminal import say_error
 from app.domain.errors import DsModelsError
 
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.command()(stream.run)
 app.command()(status.status)
+app.command()(resume.resume)
 app.command()(plans.announce)
 app.command()(plans.announcements)
 app.command()(records.produce)

@@ -111,7 +111,13 @@ class Topics(_Section):
 
     @model_validator(mode="after")
     def _check_names(self) -> "Topics":
-        names = [self.records, self.signals, self.dead_letters, self.announcements]
+        names = [
+            self.records,
+            self.signals,
+            self.dead_letters,
+            self.announcements,
+            self.status,
+        ]
         if len(set(names)) < len(names):
             raise ValueError("two of the topics have the same name")
         return self
@@ -136,6 +142,17 @@ class Stream(_Section):
     )
     feed_stale_after_s: _Seconds = Field(
         60.0, description="Without the announcements for so long, the instance ends."
+    )
+
+
+class Breaker(_Section):
+    """When to hold the stream because too much of its input can't be predicted."""
+
+    share: float = Field(
+        0.5, gt=0, le=1, description="The share of dead letters that opens the circuit breaker."
+    )
+    window: int = Field(
+        1_000, ge=0, description="Among at least so many of the newest records; 0 turns it off."
     )
 
 
@@ -196,6 +213,7 @@ class Settings(_Section):
     announcements: Announcements = Announcements()
     topics: Topics = Topics()
     stream: Stream = Stream()
+    breaker: Breaker = Breaker()
     records: Records = Records()
     http: Http = Http()
     log: Log = Log()

@@ -51,6 +51,7 @@ def condition(
             Served(one.model_name, one.model_version, offsets.get(one.digest, -1)) for one in loaded
         ),
         holds=None if hold is None else hold.why,
+        reason=None if hold is None else hold.reason,
         feed_staleness_s=feed_staleness_s,
         lag=lag,
     )

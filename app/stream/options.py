@@ -38,6 +38,8 @@ class StreamOptions:
     max_poll_interval_ms: int = 300_000
     transaction_timeout_ms: int = 60_000
     broker_timeout_s: float = 120.0
+    breaker_share: float = 0.5
+    breaker_window: int = 1_000
     http_host: str = "127.0.0.1"
     http_port: int = 0
     http_address_file: Path | None = None

@@ -48,6 +48,8 @@ class PredictionSink(BaseSink):
         output: Where answers go.
         answered: Told the latest append time of each batch that was answered.
         retry_s: How long a hold pauses the partitions before the next try, in seconds.
+        breaks: Says whether a batch of so many records, of which so many can't be predicted, must
+            wait for an operator.
         on_hold: Told why, whenever records begin to wait or wait for something else.
     """
 
@@ -57,6 +59,7 @@ class PredictionSink(BaseSink):
         output: Output,
         answered: Callable[[int], None],
         retry_s: float = 0.25,
+        breaks: Callable[[int, int], Hold | None] = lambda _records, _letters: None,
         on_hold: Callable[[HoldReason], None] = lambda _reason: None,
     ) -> None:
         super().__init__(on_client_connect_success=lambda: None)
@@ -64,6 +67,7 @@ class PredictionSink(BaseSink):
         self._output = output
         self._answered = answered
         self._retry_s = retry_s
+        self._breaks = breaks
         self._on_hold = on_hold
         self._batches: list[JoinedBatch] = []
         self._holds: Hold | None = None
@@ -98,6 +102,10 @@ class PredictionSink(BaseSink):
         """
         batches, self._batches = self._batches, []
         models, waits_for = self._look_up(batches)
+        waits_for = waits_for or self._breaks(
+            sum(len(batch.decoded.records) for batch in batches),
+            sum(len(batch.decoded.rejected) for batch in batches),
+        )
         self._note_hold(waits_for)
         if waits_for is not None:
             raise SinkBackpressureError(self._retry_s)

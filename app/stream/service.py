@@ -9,6 +9,7 @@ import structlog
 from app.domain.errors import FeedError
 from app.domain.plans import Plan
 from app.stream import topology
+from app.stream.circuit_breaker import CircuitBreaker
 from app.stream.condition import condition
 from app.stream.failures import FOREIGN, mapped
 from app.stream.feed import RegistryFeed
@@ -25,6 +26,7 @@ from app.telemetry.metrics import Metrics, State
 from app.topics import announcements
 from app.topics.lag import Lag
 from app.topics.records import RecordDecoder
+from app.topics.resumes import Resumes
 
 log = structlog.get_logger()
 
@@ -94,11 +96,19 @@ class StreamService:
             partitions=options.partitions,
             queue=10 * options.max_batch,
         )
+        self._resumes = Resumes(client, options.status_topic, options.consumer_group)
+        self._breaker = CircuitBreaker(
+            options.breaker_share,
+            options.breaker_window,
+            opened=self._resumes.wait,
+            resumed=self._resumes.came,
+        )
         self._sink = PredictionSink(
             self._models,
             output,
             self._fence.answered,
             options.hold_retry_s,
+            breaks=self._breaker.holds,
             on_hold=self._metrics.held,
         )
         topology.build(self._app, options.source_topic, decoder, self._fence, self._sink)
@@ -134,6 +144,7 @@ class StreamService:
             self._feed.close()
             self._end.close()
             self._lag.close()
+            self._resumes.close()
             self._models.close()
         log.info("stream.stopped")
 
@@ -189,6 +200,7 @@ class StreamService:
     def _committed(self, seconds: float) -> None:
         answered = self._sink.take_produced()
         if answered is not None:
+            self._breaker.answered(len(answered.appended_ms), sum(answered.letters.values()))
             self._metrics.committed(answered, seconds)
 
     def _before_poll(self) -> None:

@@ -105,6 +105,7 @@ class StatusReports:
             in_force=None if state.in_force is None else _version(state.in_force),
             loaded=[_version(one) for one in state.loaded],
             lag=dict(state.lag),
+            reason=state.reason,
         )
 
     def _send(self, value: bytes | None) -> None:

@@ -16,7 +16,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
-HoldReason = Literal["no_plan", "model_not_loaded", "announcements_behind"]
+HoldReason = Literal["no_plan", "model_not_loaded", "announcements_behind", "too_many_dead_letters"]
 Rebalance = Literal["assigned", "revoked", "lost"]
 
 _LATENCY_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
@@ -60,7 +60,8 @@ class State:
         in_force: The plan in force now, None if there is none.
         coming: Plans that will be in force later.
         loaded: What is loaded.
-        holds: Why records wait, None if none do.
+        holds: Why records wait, None if none do;
+        reason: the same for programs.
         feed_staleness_s: Since the announcements were last known to be read to their end.
         lag: Records not yet answered, by partition of the input that this instance owns.
     """
@@ -72,6 +73,7 @@ class State:
     coming: tuple[Served, ...] = ()
     loaded: tuple[Served, ...] = ()
     holds: str | None = None
+    reason: HoldReason | None = None
     feed_staleness_s: float = 0.0
     lag: Mapping[int, int] = field(default_factory=dict)
 

@@ -33,6 +33,7 @@ class Report(msgspec.Struct, frozen=True):
         every_ms: How often it reports at least; one that is silent for longer is not live.
         doing: `holding` while records wait, or would wait if they came.
         why: Why it is not serving, None if it is.
+        reason: Why records wait, as one of a few words for programs; None if none do.
         since_ms: Since when it does that, in Unix milliseconds by its own clock.
         in_force: What it serves: the plan in force, once its version is loaded.
         loaded: Its loaded versions.
@@ -50,6 +51,7 @@ class Report(msgspec.Struct, frozen=True):
     in_force: Version | None
     loaded: list[Version]
     lag: dict[int, int]
+    reason: str | None = None
 
 
 class Heard(msgspec.Struct, frozen=True):

@@ -1,0 +1,82 @@
+"""A producer that breaks: the stream holds instead of draining its topic into dead letters."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.harness.instances import ROOT, Instance
+from tests.harness.world import World, record, until
+
+
+def run(world: World, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
+    """Run a command with `--json`; return its exit code and what it says."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "app", *arguments, "--json"],
+        env={**world.environment, "PATH": "", "PYTHONPATH": str(ROOT)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def broken(number: int) -> bytes:
+    """A record of a producer that renamed a field."""
+    return record(number).replace(b'"interest_rate"', b'"rate"')
+
+
+def test_a_flood_of_bad_records_is_held_until_it_is_resumed_and_then_each_is_answered_once(
+    world: World, tmp_path: Path
+) -> None:
+    world.environment["DS_MODELS_BREAKER__WINDOW"] = "400"
+    world.announce_folder("1")
+    assert run(world, "resume") == (8, [])
+    with (
+        Instance(world.environment, tmp_path / "a.log") as first,
+        Instance(world.environment, tmp_path / "b.log") as second,
+    ):
+        first.wait_until_assigned()
+        second.wait_until_assigned()
+        world.send(record(i) for i in range(2_000))
+        world.wait_for_answers(2_000)
+
+        world.send(broken(i) for i in range(6_000))
+        for instance in (first, second):
+            instance.wait_for_event("stream.holds", reason="too_many_dead_letters")
+        held = world.answers()
+        assert len(held.letters) < 2 * 0.5 * 400  # less than the share of a window, each of them
+
+        def both_report() -> bool:
+            _, (seen,) = run(world, "status")
+            reasons = [one["reason"] for one in seen["instances"]]
+            return reasons == ["too_many_dead_letters"] * 2
+
+        until(both_report)
+        code, went_on = run(world, "resume", "--why", "they are wanted as dead letters")
+        assert (code, [one["went_on"] for one in went_on]) == (0, [True, True])
+        world.wait_for_answers(8_000)
+        heard = first.wait_for_event("resume.heard")
+        assert heard["why"] == "they are wanted as dead letters"
+
+        world.send(record(i) for i in range(4_000))  # normal again: it is armed
+        world.wait_for_answers(12_000)
+        first.wait_for_event("circuit_breaker.armed")
+        assert (first.stop(), second.stop()) == (0, 0)
+    found = world.assert_each_answered_once()
+    assert (len(found.signals), len(found.letters)) == (6_000, 6_000)
+
+
+def test_an_instance_that_is_started_anew_holds_again(world: World, tmp_path: Path) -> None:
+    world.environment["DS_MODELS_BREAKER__WINDOW"] = "400"
+    world.announce_folder("1")
+    world.send(broken(i) for i in range(4_000))
+    for number in range(2):
+        with Instance(world.environment, tmp_path / f"{number}.log") as instance:
+            instance.wait_for_event("stream.holds", reason="too_many_dead_letters")
+            assert instance.stop() == 0
+    assert len(world.answers()) < 2 * 200
