@@ -119,7 +119,9 @@ def text_of(value: Any, kind: Any) -> str:
         return '{"interest_rate": [0, 5]}'
     if get_args(kind) and isinstance(value, str):
         return str(next(choice for choice in get_args(kind) if choice != value))
-    return str(value + 1) if isinstance(value, (int, float)) else f"{value}-other"
+    if isinstance(value, float):
+        return str(value * 1.5)
+    return str(value + 1) if isinstance(value, int) else f"{value}-other"
 
 
 @pytest.mark.parametrize(("section", "key"), KEYS, ids=NAMES)
