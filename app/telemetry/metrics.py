@@ -7,7 +7,7 @@ they are asked for, from a `State`, so that none can be left behind by the thing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +16,11 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from app.domain.records import Reason
+
 HoldReason = Literal["no_plan", "model_not_loaded", "announcements_behind", "too_many_dead_letters"]
 Rebalance = Literal["assigned", "revoked", "lost"]
+IgnoredKind = Literal["null", "malformed", "foreign", "duplicate"]
 
 _LATENCY_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
 _SHORT_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
@@ -138,6 +141,7 @@ class Metrics:
             ("kind",),
             registry=self.registry,
         )
+        self._begin_at_zero()
         self.registry.register(_Gauges(state))
         ProcessCollector(registry=self.registry)
 
@@ -177,6 +181,20 @@ class Metrics:
     def ignored(self, kind: str) -> None:
         """A message on the announcement topic was no plan of ours."""
         self._ignored.labels(kind).inc()
+
+    def _begin_at_zero(self) -> None:
+        """Show each label from the start: Prometheus sees no increase to a first value."""
+        self._records.labels("signal", "")
+        for why in Reason:
+            self._records.labels("dead_letter", why.value)
+        for reason in get_args(HoldReason):
+            self._holds.labels(reason)
+        for change in get_args(Rebalance):
+            self._rebalances.labels(change)
+        for ignored in get_args(IgnoredKind):
+            self._ignored.labels(ignored)
+        for outcome in ("loaded", "failed"):
+            self._load.labels(outcome)
 
     def _histogram(self, name: str, what: str, buckets: tuple[float, ...]) -> Histogram:
         return Histogram(name, what, buckets=buckets, registry=self.registry)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from app.domain.records import Reason
 from app.telemetry.metrics import Answered, Metrics, Served, State, observe_all
 
 PAGE = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
@@ -51,6 +52,25 @@ def test_every_metric_is_in_the_page_with_its_type_and_labels_and_no_other() -> 
         for name, kind, labels in rows
     }
     assert found == written
+
+
+def test_each_documented_value_of_a_label_is_there_from_the_start_and_no_other() -> None:
+    text = generate_latest(metrics().registry).decode()
+    found: dict[str, set[str]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            for label, of in sample.labels.items():
+                found.setdefault(f"{sample.name.removesuffix('_count')} {label}", set()).add(of)
+    documented_values = {
+        f"{name} {label}": set(re.findall(r"`(\w+)`", values))
+        for name, kind, labels in documented(PAGE)
+        for label, values in re.findall(r"`(\w+)` \((.*?)\)", labels)
+        if kind != "gauge"  # what an instance is like, it is told later
+    }
+    assert len(documented_values) == 5
+    for place, values in documented_values.items():
+        assert found[place] == values, place
+    assert found["ds_models_records_total reason"] == {"", *(reason.value for reason in Reason)}
 
 
 @given(st.lists(st.floats(-5, 10) | st.sampled_from(BOUNDS), max_size=50))
