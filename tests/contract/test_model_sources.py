@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-import yaml  # type: ignore[import-untyped]  # it ships no types
+import yaml
 
 from app.domain.digest import artifact_digest
 from app.domain.errors import ModelRefused, ModelUnavailable
