@@ -26,9 +26,14 @@ if TYPE_CHECKING:
     from app.stream.hot_swap import ModelSource
     from app.stream.service import StreamService
     from app.tools.inspect import Decode
+    from app.tools.json_edits import Edits
+    from app.tools.letter_counts import LetterCounts
+    from app.tools.letters import Selection
+    from app.tools.redrive import Redrive
     from app.tools.status import Status
     from app.topics.announcements import Ignored
     from app.topics.records import RecordDecoder
+    from app.topics.redriven import Marks
 
 log = structlog.get_logger()
 
@@ -61,6 +66,12 @@ def topic_specs(settings: Settings) -> list[catalog.TopicSpec]:
             replication=topics.replication,
             required={**stamped, **catalog.NEWEST_OF_EACH_KEY},
             exact=True,
+        ),
+        catalog.TopicSpec(
+            topics.redriven,
+            partitions=1,
+            replication=topics.replication,
+            required={**stamped, **catalog.ALL_KEYS_KEPT},
         ),
         spec(topics.records, {**stamped, **catalog.ROOM_FOR_RECORDS}),
         spec(topics.signals, answers),
@@ -292,6 +303,69 @@ def resume(settings: Settings, why: str | None, wait_s: float) -> dict[str, bool
         resumes.send(kafka(settings), topic, resumes.Resume(group, why))
 
     return resume.resume(held, say, wait_s)
+
+
+def letter_counts(
+    settings: Settings, selection: Selection, samples: int, on_progress: Callable[[int], None]
+) -> LetterCounts:
+    """Count the dead letters that are selected, and those of them that were redriven.
+
+    Raises:
+        BrokerUnavailable: Kafka is away.
+        TopicsError: A topic is missing.
+    """
+    from app.tools.letter_counts import count  # noqa: PLC0415
+    from app.tools.letters import chosen  # noqa: PLC0415
+    from app.topics import reading  # noqa: PLC0415
+
+    connection.require_broker(settings.kafka.bootstrap_servers)
+    topic = settings.topics.dead_letters
+    marks = _marks(settings)
+    messages = reading.read(kafka(settings), topic)
+    return count(topic, chosen(messages, selection, on_progress), marks, samples)
+
+
+def redrive(
+    settings: Settings, selection: Selection, edits: Edits, *, max_tries: int, even_if_bad: bool
+) -> Redrive:
+    """Return what sends the dead letters that are selected again.
+
+    Raises:
+        BrokerUnavailable: Kafka is away.
+        TopicsError: A topic is missing or breaks a promise.
+    """
+    from app.tools.letters import chosen  # noqa: PLC0415
+    from app.tools.redrive import Redrive  # noqa: PLC0415
+    from app.tools.redrive_judge import Judge  # noqa: PLC0415
+    from app.tools.redrive_writer import RedriveWriter  # noqa: PLC0415
+    from app.topics import reading, redriven  # noqa: PLC0415
+
+    topics, client, found = settings.topics, kafka(settings), topic_catalog(settings)
+    names = (topics.records, topics.dead_letters, topics.redriven)
+    catalog.require(found.findings([s for s in topic_specs(settings) if s.name in names]))
+    partitions = found.partition_counts()[topics.records]
+    return Redrive(
+        letters_topic=topics.dead_letters,
+        records_topic=topics.records,
+        judge=Judge(edits, decoder(settings), topics.records, max_tries, even_if_bad),
+        letters=lambda tell: chosen(reading.read(client, topics.dead_letters), selection, tell),
+        marks=lambda: _marks(settings),
+        writer=lambda: RedriveWriter(
+            client,
+            transactional_id=redriven.transactional_id(topics.dead_letters),
+            records_topic=topics.records,
+            partitions=partitions,
+            marks_topic=topics.redriven,
+            transaction_timeout_ms=settings.kafka.transaction_timeout_ms,
+        ),
+    )
+
+
+def _marks(settings: Settings) -> Marks:
+    from app.topics import reading, redriven  # noqa: PLC0415
+
+    messages = reading.read(kafka(settings), settings.topics.redriven)
+    return redriven.Marks.of(messages, settings.topics.dead_letters)
 
 
 def decoder(settings: Settings) -> RecordDecoder:

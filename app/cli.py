@@ -6,7 +6,17 @@ import sys
 
 import typer
 
-from app.commands import messages, plans, records, resume, status, stream, topics
+from app.commands import (
+    dead_letters,
+    messages,
+    plans,
+    records,
+    redrive,
+    resume,
+    status,
+    stream,
+    topics,
+)
 from app.commands.terminal import say_error
 from app.domain.errors import DsModelsError
 
@@ -25,6 +35,8 @@ app.command()(plans.announce)
 app.command()(plans.announcements)
 app.command()(records.produce)
 app.command()(messages.inspect)
+app.command()(dead_letters.dead_letters)
+app.command()(redrive.redrive)
 
 topics_app = typer.Typer(help="The Kafka topics.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")

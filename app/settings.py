@@ -102,6 +102,10 @@ class Topics(_Section):
     dead_letters: str = Field(
         "treasury.data.dead-letters", description="What could not be predicted, and why."
     )
+    redriven: str = Field(
+        "treasury.data.redriven",
+        description="Which dead letters were sent again; compacted, one partition.",
+    )
     announcements: str = Field(
         "model.registry", description="Serving plans; one partition, kept for ever."
     )
@@ -115,6 +119,7 @@ class Topics(_Section):
             self.records,
             self.signals,
             self.dead_letters,
+            self.redriven,
             self.announcements,
             self.status,
         ]

@@ -9,6 +9,7 @@ from app.domain.records import Reason, Rejection
 from app.stream.batches import JoinedBatch, ScoredBatch
 from app.topics import dead_letters, signals
 from app.topics.dead_letters import DeadLetter
+from app.topics.messages import headers_of
 from app.topics.signals import Signal
 
 _AT_ONCE = 2_500  # the first answers of a batch are on their way while the next are written
@@ -91,6 +92,7 @@ def _letter(
             source_partition=source.partition,
             source_offset=message.offset(),
             rejection=batch.rejected[at],
+            tries=dead_letters.tries_in(headers_of(message)),
         )
     )
 

@@ -17,6 +17,8 @@ ROOM_FOR_ANSWERS = {"max.message.bytes": ">=2097152"}
 """A dead letter is its record and headers more: an answer must fit where its record did."""
 NEWEST_OF_EACH_KEY = {"cleanup.policy": "compact", "segment.ms": "<=3600000"}
 """Only closed segments are compacted, and `status` reads what is left."""
+ALL_KEYS_KEPT = {"cleanup.policy": "compact"}
+"""The newest message of each key is never deleted."""
 KEPT_FOR_EVER = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
 
 

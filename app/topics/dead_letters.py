@@ -16,6 +16,12 @@ _MESSAGE = "ds_message"
 _TOPIC = "ds_source_topic"
 _PARTITION = "ds_source_partition"
 _OFFSET = "ds_source_offset"
+_OMITTED = "ds_omitted_"
+
+TRIES = "ds_redrive_tries"
+"""Of a record and of its dead letter: how often the record has been redriven."""
+
+_MOST_DIGITS = 9  # of a count that we believe
 
 ROOM = 1_500_000
 """Bytes of key and value together that fit into a message of our outputs, with its headers."""
@@ -30,6 +36,8 @@ class DeadLetter:
         value: The record's value, byte for byte; None if it was null.
         source_topic: Where the record stands, with its partition and offset.
         rejection: Why.
+        tries: How often the record had been redriven before.
+        omitted: `key`, `value`: what was left out of a letter that was read back.
     """
 
     key: bytes | None
@@ -38,6 +46,8 @@ class DeadLetter:
     source_partition: int
     source_offset: int
     rejection: Rejection
+    tries: int = 0
+    omitted: frozenset[str] = frozenset()
 
 
 def encode(
@@ -56,21 +66,35 @@ def encode(
         if sum(len(content or b"") for content in kept.values()) > ROOM:
             content = kept[part] or b""
             digest = hashlib.sha256(content).hexdigest().encode()
-            pairs.append((f"ds_omitted_{part}_bytes", str(len(content)).encode()))
-            pairs.append((f"ds_omitted_{part}_sha256", digest))
+            pairs.append((f"{_OMITTED}{part}_bytes", str(len(content)).encode()))
+            pairs.append((f"{_OMITTED}{part}_sha256", digest))
             kept[part] = None
     return kept["key"], kept["value"], pairs
 
 
 def headers(letter: DeadLetter) -> list[tuple[str, bytes]]:
     """Return the headers to produce with the letter's own key and value."""
-    return [
+    pairs = [
         (_REASON, letter.rejection.reason.value.encode()),
         (_MESSAGE, letter.rejection.message.encode("utf-8", "backslashreplace")),
         (_TOPIC, letter.source_topic.encode()),
         (_PARTITION, str(letter.source_partition).encode()),
         (_OFFSET, str(letter.source_offset).encode()),
     ]
+    if letter.tries:
+        pairs.append((TRIES, str(letter.tries).encode()))
+    return pairs
+
+
+def tries_in(pairs: Iterable[tuple[str, bytes | None]]) -> int:
+    """Return how often a record was redriven, as its headers say it; 0 if they don't.
+
+    >>> tries_in([(TRIES, b"2")]), tries_in([]), tries_in([(TRIES, b"-1")])
+    (2, 0, 0)
+    """
+    said = [text for name, text in pairs if name == TRIES and text]
+    known = said and said[-1].isdigit() and len(said[-1]) <= _MOST_DIGITS
+    return int(said[-1]) if known else 0
 
 
 def decode(
@@ -81,7 +105,8 @@ def decode(
     Raises:
         ValueError: A header is missing or not ours.
     """
-    found = {name: (text or b"").decode("utf-8", "replace") for name, text in pairs}
+    kept = list(pairs)
+    found = {name: (text or b"").decode("utf-8", "replace") for name, text in kept}
     try:
         return DeadLetter(
             key=key,
@@ -90,6 +115,10 @@ def decode(
             source_partition=int(found[_PARTITION]),
             source_offset=int(found[_OFFSET]),
             rejection=Rejection(Reason(found[_REASON]), found[_MESSAGE]),
+            tries=tries_in(kept),
+            omitted=frozenset(
+                part for part in ("key", "value") if f"{_OMITTED}{part}_bytes" in found
+            ),
         )
     except KeyError as missing:
         raise ValueError(f"the header {missing} is missing") from missing

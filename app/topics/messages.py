@@ -29,13 +29,13 @@ def message_of(kafka_message: Any) -> Message:
         appended_ms=kafka_message.timestamp()[1],
         key=kafka_message.key(),
         value=kafka_message.value(),
-        headers=_headers(kafka_message),
+        headers=headers_of(kafka_message),
         topic=kafka_message.topic(),
         partition=kafka_message.partition(),
     )
 
 
-def _headers(kafka_message: Any) -> tuple[tuple[str, bytes | None], ...]:
+def headers_of(kafka_message: Any) -> tuple[tuple[str, bytes | None], ...]:
     """Return the headers; none of them if the client can't read the name of one."""
     try:
         return tuple(kafka_message.headers() or ())

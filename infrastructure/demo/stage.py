@@ -152,6 +152,7 @@ def _names_of_our_own() -> dict[str, str]:
         "RECORDS": "treasury.data",
         "SIGNALS": "signals.topic",
         "DEAD_LETTERS": "treasury.data.dead-letters",
+        "REDRIVEN": "treasury.data.redriven",
         "ANNOUNCEMENTS": "model.registry",
     }
     return {

@@ -23,7 +23,7 @@ from app.domain.errors import BrokerUnavailable, TopicsError
 from app.topics.catalog import Finding, TopicCatalog, TopicSpec, require
 from tests.harness.world import until
 
-KINDS = ("records", "signals", "dead_letters", "announcements", "status")
+KINDS = ("records", "signals", "dead_letters", "announcements", "status", "redriven")
 
 
 class Cluster:
@@ -93,12 +93,12 @@ def test_what_is_missing_is_made_and_keeps_every_promise(cluster: Cluster) -> No
     assert cluster.catalog.findings(cluster.specs) == []
 
 
-def test_the_registry_and_the_status_get_one_partition_and_the_others_as_many_as_are_set(
+def test_registry_status_and_redriven_get_one_partition_and_the_others_as_many_as_are_set(
     cluster: Cluster,
 ) -> None:
     cluster.catalog.create(cluster.specs)
     counts = cluster.catalog.partition_counts()
-    assert [counts[cluster.names[kind]] for kind in KINDS] == [4, 4, 4, 1, 1]
+    assert [counts[cluster.names[kind]] for kind in KINDS] == [4, 4, 4, 1, 1, 1]
 
 
 def test_making_them_again_makes_and_changes_nothing(cluster: Cluster) -> None:
@@ -147,6 +147,7 @@ def test_more_replicas_than_there_are_brokers_are_told(cluster: Cluster) -> None
         ("announcements", "retention.ms", "604800000", "-1"),
         ("announcements", "retention.bytes", "1000000", "-1"),
         ("dead_letters", "max.message.bytes", "1048588", ">=2097152"),
+        ("redriven", "cleanup.policy", "delete", "compact"),
         ("signals", "max.message.bytes", "1048588", ">=2097152"),
         ("records", "max.message.bytes", "4194304", "<=1048588"),
     ],
@@ -205,6 +206,7 @@ def test_all_that_is_wrong_is_found_at_once(cluster: Cluster) -> None:
     cluster.create("dead_letters", {"max.message.bytes": "1000"})
     cluster.create("signals")
     cluster.create("status", {"cleanup.policy": "delete"})
+    cluster.create("redriven")
     found = {(f.topic, f.setting) for f in cluster.catalog.findings(cluster.specs)}
     names = cluster.names
     assert found == {

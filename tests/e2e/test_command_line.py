@@ -33,6 +33,7 @@ def rows(run: subprocess.CompletedProcess[str]) -> list[dict[str, object]]:
     "command",
     [
         *([], ["run"], ["announce"], ["announcements"], ["produce"], ["inspect"]),
+        *(["dead-letters"], ["redrive"]),
         *(["topics"], ["topics", "create"], ["topics", "check"]),
     ],
 )
@@ -50,6 +51,7 @@ def test_topics_that_are_good_are_reported_good(world: World) -> None:
         world.settings.topics.signals,
         world.settings.topics.dead_letters,
         world.settings.topics.announcements,
+        world.settings.topics.redriven,
         world.settings.topics.status,
     }
 

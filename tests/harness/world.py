@@ -82,6 +82,7 @@ class World:
             "DS_MODELS_TOPICS__RECORDS": f"records-{unique}",
             "DS_MODELS_TOPICS__SIGNALS": f"signals-{unique}",
             "DS_MODELS_TOPICS__DEAD_LETTERS": f"letters-{unique}",
+            "DS_MODELS_TOPICS__REDRIVEN": f"redriven-{unique}",
             "DS_MODELS_TOPICS__ANNOUNCEMENTS": f"registry-{unique}",
             "DS_MODELS_TOPICS__STATUS": f"status-{unique}",
             "DS_MODELS_TOPICS__PARTITIONS": str(partitions),

@@ -28,6 +28,7 @@ class Message:
     at: int
     name: bytes | None = b"key"
     body: bytes | None = b"body"
+    pairs: tuple[tuple[str, bytes | None], ...] | None = None
 
     def offset(self) -> int:
         return self.at
@@ -37,6 +38,9 @@ class Message:
 
     def value(self) -> bytes | None:
         return self.body
+
+    def headers(self) -> tuple[tuple[str, bytes | None], ...] | None:
+        return self.pairs
 
 
 def plan(version: str, offset: int) -> Plan:

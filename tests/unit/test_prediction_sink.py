@@ -49,6 +49,9 @@ class Message:
     def value(self) -> bytes | None:
         return self.body
 
+    def headers(self) -> None:
+        return None
+
 
 @dataclass
 class Loaded:
