@@ -32,19 +32,19 @@ def screen(counts: LetterCounts) -> Group:
 
 def _reasons(counts: LetterCounts) -> Table:
     table = Table(title=counts.topic, title_justify="left")
-    table.add_column("reason")
+    table.add_column("reason", no_wrap=True)
     for name in ("letters", "share", "redriven"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for name in ("first", "last"):
-        table.add_column(name, no_wrap=True)
+        table.add_column(name)  # on a narrow terminal the time stands below its day
     for one in counts.reasons:
         table.add_row(
             one.reason.value,
             f"{one.count:,}",
             f"{counts.share(one):.1%}",
             f"{one.redriven:,}",
-            instant(one.first_ms),
-            instant(one.last_ms),
+            instant(one.first_ms).replace("T", " "),
+            instant(one.last_ms).replace("T", " "),
         )
     table.add_row("all", f"{counts.count:,}", "", f"{counts.redriven:,}", "", "", style="bold")
     return table
@@ -59,7 +59,7 @@ def _histogram(bars: Sequence[Bar]) -> Table:
     for bar in bars:
         length = -(-bar.count * _WIDTH // most)  # what is there is seen
         table.add_row(
-            instant(bar.from_ms).replace(".000Z", "Z"),
+            instant(bar.from_ms).replace("T", " ").replace(".000Z", "Z"),
             f"{bar.count:,}",
             Text("█" * length, style="red"),
         )

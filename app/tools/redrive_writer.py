@@ -61,6 +61,7 @@ class RedriveWriter:
         self._partitions = partitions
         self._timeout_s = timeout_s
         self._refusal: str | None = None
+        self._fenced = False
         self._producer = Producer(
             {
                 "compression.type": "lz4",
@@ -100,12 +101,15 @@ class RedriveWriter:
             BrokerUnavailable: Kafka does not answer in time.
             TopicsError: A topic refuses a message.
         """
+        if self._fenced:
+            return False
         try:
             self._producer.begin_transaction()
             self._produce_all(records)
             self._patiently(self._producer.commit_transaction)
         except KafkaException as error:
             if error.args[0].code() in _FENCED:
+                self._fenced = True  # a client that is fenced stays so
                 return False
             self._abort()
             if self._refusal is not None:

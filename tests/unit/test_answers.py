@@ -130,6 +130,13 @@ def test_a_dead_letter_carries_the_records_own_bytes_and_the_reason() -> None:
     assert (*source, part.partition) == ("treasury.data", 2, 9, 2)
 
 
+def test_a_dead_letter_counts_on_how_often_its_record_was_redriven() -> None:
+    again = Message(9, pairs=(("ds_redriven_from", b"0:1"), ("ds_redrive_tries", b"2")))
+    (second,) = letters(answer(batch([BAD], messages=[again])))
+    (first,) = letters(answer(batch([BAD])))
+    assert (first.tries, second.tries) == (0, 2)
+
+
 def test_a_null_stays_a_null_in_its_dead_letter() -> None:
     (letter,) = letters(answer(batch([BAD], messages=[Message(9, None, None)])))
     assert (letter.key, letter.value) == (None, None)
