@@ -28,7 +28,7 @@ def dead_letters(
 
     from app import bootstrap  # noqa: PLC0415
     from app.tools.letter_counts import as_dict  # noqa: PLC0415
-    from app.tools.letter_screen import screen  # noqa: PLC0415
+    from app.tools.letter_screen import screen, show  # noqa: PLC0415
     from app.tools.letters import Selection  # noqa: PLC0415
 
     selection = Selection(frozenset(reason) if reason else None, from_, until)
@@ -38,4 +38,4 @@ def dead_letters(
     if as_json:
         print_rows([as_dict(counts)])
     else:
-        Console(highlight=False).print(screen(counts))
+        show(Console(highlight=False), screen(counts))

@@ -72,6 +72,7 @@ def redrive(
 
     from app import bootstrap  # noqa: PLC0415
     from app.tools import redrive_screen  # noqa: PLC0415
+    from app.tools.letter_screen import show  # noqa: PLC0415
     from app.tools.letters import Selection  # noqa: PLC0415
 
     if offset is not None and partition is None:
@@ -92,8 +93,9 @@ def redrive(
         seen = work.preview(samples, tell)
     console = Console(highlight=False, stderr=as_json)
     if not (as_json and (yes or dry_run)):
-        console.print(
-            redrive_screen.preview_screen(seen, work.records_topic, even_if_bad=even_if_bad)
+        show(
+            console,
+            redrive_screen.preview_screen(seen, work.records_topic, even_if_bad=even_if_bad),
         )
     written = None
     if seen.sent and not dry_run:
@@ -106,7 +108,7 @@ def redrive(
         topics = work.letters_topic, work.records_topic
         print_rows([redrive_screen.as_dict(seen, written, topics)])
     elif written is not None:
-        console.print(redrive_screen.written_screen(seen, written, work.records_topic))
+        show(console, [redrive_screen.written_screen(seen, written, work.records_topic)])
     declined = bool(seen.sent) and not dry_run and written is None
     ended_early = written is not None and written.ended != "done"
     if seen.skipped or declined or ended_early:

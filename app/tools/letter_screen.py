@@ -1,8 +1,8 @@
 """`dead-letters` for people: a table by reason, a histogram, and samples."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from rich.console import Group, RenderableType
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -15,8 +15,14 @@ _WIDTH = 40  # characters of the longest bar
 _VALUE = 120  # characters of a value
 
 
-def screen(counts: LetterCounts) -> Group:
-    """Return what to print."""
+def show(console: Console, parts: Iterable[RenderableType]) -> None:
+    """Print the parts; where a line of text is too long for it, the terminal breaks it."""
+    for part in parts:
+        console.print(part, soft_wrap=isinstance(part, Text))
+
+
+def screen(counts: LetterCounts) -> list[RenderableType]:
+    """Return what to show."""
     parts: list[RenderableType] = []
     if counts.reasons:
         parts = [_reasons(counts), _histogram(counts.bars), *_samples(counts)]
@@ -27,7 +33,7 @@ def screen(counts: LetterCounts) -> Group:
         parts.append(
             Text(f"{counts.no_letters:,} {said}: see `inspect {counts.topic}`.", style="yellow")
         )
-    return Group(*parts)
+    return parts
 
 
 def _reasons(counts: LetterCounts) -> Table:
@@ -43,11 +49,15 @@ def _reasons(counts: LetterCounts) -> Table:
             f"{one.count:,}",
             f"{counts.share(one):.1%}",
             f"{one.redriven:,}",
-            instant(one.first_ms).replace("T", " "),
-            instant(one.last_ms).replace("T", " "),
+            _second(one.first_ms),
+            _second(one.last_ms),
         )
     table.add_row("all", f"{counts.count:,}", "", f"{counts.redriven:,}", "", "", style="bold")
     return table
+
+
+def _second(unix_ms: int) -> str:
+    return instant(unix_ms // 1000 * 1000).replace("T", " ").replace(".000Z", "Z")
 
 
 def _histogram(bars: Sequence[Bar]) -> Table:
@@ -59,7 +69,7 @@ def _histogram(bars: Sequence[Bar]) -> Table:
     for bar in bars:
         length = -(-bar.count * _WIDTH // most)  # what is there is seen
         table.add_row(
-            instant(bar.from_ms).replace("T", " ").replace(".000Z", "Z"),
+            _second(bar.from_ms),
             f"{bar.count:,}",
             Text("█" * length, style="red"),
         )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -24,7 +24,7 @@ _MEANING = {
 }
 
 
-def preview_screen(seen: Preview, topic: str, *, even_if_bad: bool) -> Group:
+def preview_screen(seen: Preview, topic: str, *, even_if_bad: bool) -> list[RenderableType]:
     """Return what would become of the letters, by outcome, with the samples."""
     table = Table(title="dead letters to redrive", title_justify="left")
     table.add_column("outcome")
@@ -47,7 +47,7 @@ def preview_screen(seen: Preview, topic: str, *, even_if_bad: bool) -> Group:
         parts.append(
             Text(f"{seen.sent:,} of {seen.matching:,} would be sent to {topic}.", style="bold")
         )
-    return Group(*parts)
+    return parts
 
 
 def _sample(sample: Sample) -> Text:

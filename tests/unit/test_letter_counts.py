@@ -9,7 +9,7 @@ from rich.console import Console
 
 from app.domain.records import Reason, Rejection
 from app.tools.letter_counts import count
-from app.tools.letter_screen import screen
+from app.tools.letter_screen import screen, show
 from app.tools.letters import Selection, chosen
 from app.topics import dead_letters, redriven
 from app.topics.dead_letters import DeadLetter
@@ -92,7 +92,7 @@ def test_what_a_letter_says_can_not_reach_the_terminal() -> None:
     output = io.StringIO()
     message = letter(0, said="\x1b[2J[red]\x07")
     counts = count("letters", chosen([message], Selection()), Marks(), samples=1)
-    Console(file=output, width=200).print(screen(counts))
+    show(Console(file=output, width=200), screen(counts))
     assert "\\x1b[2J[red]\\x07" in output.getvalue()
 
 
@@ -100,6 +100,6 @@ def test_messages_that_are_no_letters_are_told() -> None:
     output = io.StringIO()
     noise = Message(0, 5, None, b"noise", (), "letters", 0)
     counts = count("letters", chosen([noise], Selection()), Marks(), samples=1)
-    Console(file=output, width=200).print(screen(counts))
+    show(Console(file=output, width=200), screen(counts))
     assert "There is no such letter on letters." in output.getvalue()
     assert "1 message is no dead letter" in output.getvalue()

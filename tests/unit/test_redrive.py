@@ -1,7 +1,9 @@
 """What becomes of a dead letter: sent or skipped, and in which transaction."""
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -44,6 +46,18 @@ def test_only_what_would_be_valid_is_sent(letter: DeadLetter | None, outcome: Ou
     assert judged.outcome is outcome
     assert JUDGE.sends(judged) is (outcome is Outcome.VALID)
     assert bool(judged.why) is (outcome is not Outcome.VALID)
+
+
+def test_the_schemas_name_every_reason_and_outcome() -> None:
+    folder = Path(__file__).parents[2] / "docs" / "schemas"
+    counted = json.loads((folder / "dead-letters.json").read_text())["properties"]["reasons"]
+    assert counted["items"]["properties"]["reason"]["enum"] == list(Reason)
+    said = json.loads((folder / "redrive.json").read_text())["properties"]
+    assert list(said["outcomes"]["properties"]) == list(Outcome)
+    assert said["still_bad"]["propertyNames"]["enum"] == list(Reason)
+    of_a_sample = said["samples"]["items"]["properties"]
+    assert of_a_sample["outcome"]["enum"] == list(Outcome)
+    assert of_a_sample["reason"]["enum"] == [*Reason, None]
 
 
 def test_what_would_be_refused_again_is_sent_on_demand_and_nothing_else_is() -> None:
