@@ -1,8 +1,5 @@
 """Three nights of an operator, from the alarm to the cure, by the commands that the pages name."""
 
-import json
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +7,8 @@ from typing import Any, Self
 
 from tests.harness import models
 from tests.harness.instances import ROOT, Instance
+from tests.harness.terminal import app_json
 from tests.harness.world import MODEL, World, record, until
-
-ALERTS = ROOT / "docs" / "alerts"
 
 
 class Operator:
@@ -25,17 +21,7 @@ class Operator:
         """Run `python -m app …` with `--json`; return its exit code and what it says."""
         page = ROOT / "docs" / told_by
         assert f"python -m app {command.split(maxsplit=1)[0]}" in page.read_text()
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore", "-m", "app", *command.split(), "--json"],
-            env={**self._world.environment, "PATH": "", "PYTHONPATH": str(ROOT)},
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert "Traceback" not in done.stderr, done.stderr
-        return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
+        return app_json(self._world.environment, *command.split())
 
     def status(self, told_by: str) -> tuple[int, dict[str, Any]]:
         code, (found,) = self.types("status", told_by=told_by)
