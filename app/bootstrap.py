@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from app.stream.service import StreamService
     from app.tools.inspect import Decode
     from app.tools.status import Status
-    from app.topics.announcements import Ignored
+    from app.topics.announcements import Entry, Ignored
     from app.topics.records import RecordDecoder
 
 log = structlog.get_logger()
@@ -116,7 +116,7 @@ def announce_version(  # the arguments are those of the command
     return announcer.announce(kafka(settings), settings.topics.announcements, announcement)
 
 
-def announced(settings: Settings) -> list[Plan | Ignored]:
+def announced(settings: Settings) -> list[Entry | Ignored]:
     """Read the whole announcement topic.
 
     Raises:
@@ -242,9 +242,10 @@ def status_look(settings: Settings, between_s: float = 0.4) -> Callable[[], Stat
         BrokerUnavailable: Kafka is away; the look raises it too.
         TopicsError: A topic is missing; likewise.
     """
-    from app.domain.plans import Plan, PlanTable  # noqa: PLC0415
+    from app.domain.plans import PlanTable  # noqa: PLC0415
     from app.tools.status import status_of  # noqa: PLC0415
     from app.topics import reading, status  # noqa: PLC0415
+    from app.topics.announcements import Ignored  # noqa: PLC0415
     from app.topics.lag import Lag  # noqa: PLC0415
 
     topics, group, client = settings.topics, settings.kafka.consumer_group, kafka(settings)
@@ -253,7 +254,7 @@ def status_look(settings: Settings, between_s: float = 0.4) -> Callable[[], Stat
 
     def look() -> Status:
         started, before = time.monotonic(), lag(range(partitions), timeout_s=5.0)
-        plans = [entry for entry in announced(settings) if isinstance(entry, Plan)]
+        plans = [entry for entry in announced(settings) if not isinstance(entry, Ignored)]
         instances = status.newest(reading.read(client, topics.status))
         time.sleep(max(0.0, started + between_s - time.monotonic()))
         elapsed_s = time.monotonic() - started

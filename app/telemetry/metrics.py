@@ -135,9 +135,14 @@ class Metrics:
             "Plans that became visible after their effect began: a replay will differ.",
             registry=self.registry,
         )
+        self._voided = Counter(
+            "ds_models_voided_plans",
+            "Plans that a void took out of force, since the topic began.",
+            registry=self.registry,
+        )
         self._ignored = Counter(
             "ds_models_ignored_announcements",
-            "Messages on the announcement topic that are no plan of this model.",
+            "Messages on the announcement topic that are no plan of this model, nor void one.",
             ("kind",),
             registry=self.registry,
         )
@@ -177,6 +182,10 @@ class Metrics:
     def plan_was_late(self) -> None:
         """A plan became visible after its effect began."""
         self._late_plans.inc()
+
+    def plan_was_voided(self) -> None:
+        """A plan does not count any more, also for the past."""
+        self._voided.inc()
 
     def ignored(self, kind: str) -> None:
         """A message on the announcement topic was no plan of ours."""
