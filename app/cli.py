@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from app.commands import messages, plans, records, resume, status, stream, topics
+from app.commands import messages, plans, records, resume, rollback, status, stream, topics, void
 from app.commands.terminal import say_error
 from app.domain.errors import DsModelsError
 
@@ -23,6 +23,8 @@ app.command()(status.status)
 app.command()(resume.resume)
 app.command()(plans.announce)
 app.command()(plans.announcements)
+app.command()(rollback.rollback)
+app.command()(void.void)
 app.command()(records.produce)
 app.command()(messages.inspect)
 

@@ -24,6 +24,7 @@ def rows(world: World, *arguments: str) -> list[dict[str, Any]]:
     "command",
     [
         *([], ["run"], ["announce"], ["announcements"], ["produce"], ["inspect"]),
+        *(["rollback"], ["void"]),
         *(["topics"], ["topics", "create"], ["topics", "check"]),
     ],
 )
