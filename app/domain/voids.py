@@ -52,7 +52,10 @@ def objection(void: Void, plans: Mapping[int, int | None]) -> str | None:
         return f"the plan at offset {target} is already voided, by the one at offset {by}"
     left = any(by is None for offset, by in plans.items() if offset != target)
     if not left and not void.even_if_last:
-        return f"the plan at offset {target} is the last: all records would wait for another"
+        return (
+            f"the plan at offset {target} is the last, and without it all records wait for another "
+            "(`--even-if-last` voids it all the same)"
+        )
     return None
 
 
