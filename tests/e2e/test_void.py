@@ -201,6 +201,28 @@ def test_what_cannot_be_voided_is_refused_and_nothing_is_written(world: World) -
     assert [row["kind"] for row in inspected] == [*["announcement"] * 3, "void"]
 
 
+def test_records_held_by_the_breaker_since_a_version_raises_take_the_one_before_once_resumed(
+    world: World, tmp_path: Path
+) -> None:
+    world.environment["DS_MODELS_BREAKER__WINDOW"] = "400"
+    world.announce_folder("1")
+    raising = models.save(world.folder / "artifacts", "2", poison=4.5)
+    second = world.announce(models.announcement(MODEL, "2", raising))
+    wait_until_in_force(second)
+    with Instance(world.environment, tmp_path / "a.log") as instance:
+        world.send(record(i) for i in range(300))
+        world.wait_for_answers(300)
+        world.send(record(i) for i in range(100))
+        instance.wait_for_event("stream.holds", reason="too_many_dead_letters")
+        void(world, second.offset)
+        instance.wait_for_event("plan.voided")
+        assert rows(app(world, "resume", "--json"))[0]["went_on"] is True
+        world.wait_for_answers(400)
+        assert instance.stop() == 0
+    found = world.assert_each_answered_once()
+    assert (len(found.letters), versions(world)) == (300, {"1": 100})
+
+
 @pytest.mark.parametrize("last", [False, True])
 def test_a_void_that_comes_second_changes_nothing_for_anyone(world: World, last: bool) -> None:
     """Two people void at once: what the second appends does not count, and readers agree."""
