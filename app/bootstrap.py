@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
-    from app.domain.plans import Plan
+    from app.domain.plans import Plan, Void
+    from app.domain.rollback import Rollback
     from app.registry.mlflow_models import MlflowModels
     from app.settings import Settings
     from app.stream.hot_swap import ModelSource
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from app.tools.letters import Selection
     from app.tools.redrive import Redrive
     from app.tools.status import Status
-    from app.topics.announcements import Ignored
+    from app.tools.voiding import Voided
+    from app.topics.announcements import Entry, Ignored
     from app.topics.records import RecordDecoder
     from app.topics.redriven import Marks
 
@@ -114,8 +116,7 @@ def announce_version(  # the arguments are those of the command
     from app.registry import announcer  # noqa: PLC0415
     from app.registry.verify import verify  # noqa: PLC0415
 
-    specs = [s for s in topic_specs(settings) if s.name == settings.topics.announcements]
-    catalog.require(topic_catalog(settings).findings(specs))
+    _require_announcement_topic(settings)
     announcement = announcer.prepare(
         models(settings),
         name,
@@ -127,7 +128,89 @@ def announce_version(  # the arguments are those of the command
     return announcer.announce(kafka(settings), settings.topics.announcements, announcement)
 
 
-def announced(settings: Settings) -> list[Plan | Ignored]:
+def roll_back(
+    settings: Settings, *, why: str | None, check: bool, dry_run: bool
+) -> tuple[Rollback, Plan | None]:
+    """Announce the version that was in force before the present one.
+
+    Args:
+        settings: Of the application.
+        why: For people.
+        check: Load the model first, in a process of its own.
+        dry_run: Do all but announce.
+
+    Returns:
+        What it does, and the new plan; None if it was not announced.
+
+    Raises:
+        Refused: There is nothing to go back to, or its files are not those that served.
+        ModelError: The version can't be had, or can't serve.
+        BrokerUnavailable: Kafka is away.
+        TopicsError: The announcement topic is missing or breaks a promise.
+    """
+    from app.domain.errors import Refused  # noqa: PLC0415
+    from app.domain.plans import PlanTable  # noqa: PLC0415
+    from app.domain.rollback import rollback_of  # noqa: PLC0415
+    from app.registry import announcer  # noqa: PLC0415
+    from app.registry.verify import verify  # noqa: PLC0415
+    from app.topics.announcements import Ignored  # noqa: PLC0415
+
+    _require_announcement_topic(settings)
+    table = PlanTable.of(e for e in announced(settings) if not isinstance(e, Ignored))
+    rollback = rollback_of(table, round(time.time() * 1000))
+    served = rollback.target.announcement
+    announcement = announcer.prepare(
+        models(settings),
+        served.model_name,
+        served.model_version,
+        guard_ms=settings.announcements.guard_ms,
+        check=verify if check else None,
+        why=why,
+    )
+    if announcement.digest != served.digest:
+        raise Refused(
+            f"the files of version {served.model_version} are not those that served: they have "
+            f"{announcement.digest}, those had {served.digest}. If you trust them: python -m app "
+            f"announce {served.model_name} {served.model_version}"
+        )
+    if dry_run:
+        return rollback, None
+    topic = settings.topics.announcements
+    return rollback, announcer.announce(kafka(settings), topic, announcement)
+
+
+def void(settings: Settings, offset: int, why: str, *, even_if_last: bool, dry_run: bool) -> Voided:
+    """Void the plan at `offset`; with `dry_run` only say what that would change.
+
+    Raises:
+        Refused: It can't be voided.
+        BrokerUnavailable: Kafka is away.
+        TopicsError: The announcement topic is missing or breaks a promise.
+    """
+    from app.tools.voiding import void_plan  # noqa: PLC0415
+    from app.topics import announcements, appending  # noqa: PLC0415
+
+    def append(wanted: Void) -> tuple[int, int]:
+        message = announcements.encode_void(wanted)
+        return appending.append(kafka(settings), settings.topics.announcements, *message)
+
+    _require_announcement_topic(settings)
+    return void_plan(
+        lambda: announced(settings),
+        None if dry_run else append,
+        model_name=settings.model.name,
+        offset=offset,
+        why=why,
+        even_if_last=even_if_last,
+    )
+
+
+def _require_announcement_topic(settings: Settings) -> None:
+    specs = [s for s in topic_specs(settings) if s.name == settings.topics.announcements]
+    catalog.require(topic_catalog(settings).findings(specs))
+
+
+def announced(settings: Settings) -> list[Entry | Ignored]:
     """Read the whole announcement topic.
 
     Raises:
@@ -253,9 +336,10 @@ def status_look(settings: Settings, between_s: float = 0.4) -> Callable[[], Stat
         BrokerUnavailable: Kafka is away; the look raises it too.
         TopicsError: A topic is missing; likewise.
     """
-    from app.domain.plans import Plan, PlanTable  # noqa: PLC0415
+    from app.domain.plans import PlanTable  # noqa: PLC0415
     from app.tools.status import status_of  # noqa: PLC0415
     from app.topics import reading, status  # noqa: PLC0415
+    from app.topics.announcements import Ignored  # noqa: PLC0415
     from app.topics.lag import Lag  # noqa: PLC0415
 
     topics, group, client = settings.topics, settings.kafka.consumer_group, kafka(settings)
@@ -264,7 +348,7 @@ def status_look(settings: Settings, between_s: float = 0.4) -> Callable[[], Stat
 
     def look() -> Status:
         started, before = time.monotonic(), lag(range(partitions), timeout_s=5.0)
-        plans = [entry for entry in announced(settings) if isinstance(entry, Plan)]
+        plans = [entry for entry in announced(settings) if not isinstance(entry, Ignored)]
         instances = status.newest(reading.read(client, topics.status))
         time.sleep(max(0.0, started + between_s - time.monotonic()))
         elapsed_s = time.monotonic() - started

@@ -13,9 +13,11 @@ from app.commands import (
     records,
     redrive,
     resume,
+    rollback,
     status,
     stream,
     topics,
+    void,
 )
 from app.commands.terminal import say_error
 from app.domain.errors import DsModelsError
@@ -33,6 +35,8 @@ app.command()(status.status)
 app.command()(resume.resume)
 app.command()(plans.announce)
 app.command()(plans.announcements)
+app.command()(rollback.rollback)
+app.command()(void.void)
 app.command()(records.produce)
 app.command()(messages.inspect)
 app.command()(dead_letters.dead_letters)

@@ -15,6 +15,26 @@ if TYPE_CHECKING:
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")]
 
 
+_MOST = 1_000  # characters of a reason
+
+
+def why_option(help_text: str) -> Any:
+    """Return the option `--why`: a text that a message can carry."""
+    return typer.Option("--why", metavar="TEXT", help=help_text, callback=_reason)
+
+
+def _reason(text: str | None) -> str | None:
+    if text is None:
+        return None
+    if not text.strip() or len(text) > _MOST:
+        raise typer.BadParameter(f"say why, in 1 to {_MOST} characters")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise typer.BadParameter("it is not UTF-8") from error
+    return text.strip()
+
+
 def read_settings(**said: Any) -> Settings:
     """Read the settings and set up the logs that they ask for.
 

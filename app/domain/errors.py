@@ -6,9 +6,10 @@
     ├── FeedError                      4   the announcements can no longer be followed
     ├── BrokerUnavailable              5   Kafka does not answer
     ├── PartitionsLost                 6   another instance owns our partitions
-    └── ModelError                     7   a model can't be used
-        ├── ModelUnavailable               …now: its registry or artifact is out of reach
-        └── ModelRefused                   …at all: corrupt, unsafe, or of other features
+    ├── ModelError                     7   a model can't be used
+    │   ├── ModelUnavailable               …now: its registry or artifact is out of reach
+    │   └── ModelRefused                   …at all: corrupt, unsafe, or of other features
+    └── Refused                        8   what a command was asked for can't be: nothing was done
 
 Bad *input* is never an error: it is a value, a `Rejection` with a reason.
 """
@@ -97,3 +98,12 @@ class ModelRefused(ModelError):
 
     Operator action: restore the artifact, or announce a version that can serve.
     """
+
+
+class Refused(DsModelsError):
+    """Raised when what a command was asked for can't be, as things are: nothing was changed.
+
+    Operator action: read the message; it says why, and what would do instead.
+    """
+
+    exit_code = 8

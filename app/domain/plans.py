@@ -23,6 +23,7 @@ class Announcement:
         run_id: The training run, if there is one.
         effective_from_ms: Unix milliseconds before which it has no effect, if it names one.
         event_id: Unique per announcement; a second message with the same one is a duplicate.
+        why: Why it was announced, for people.
     """
 
     model_name: str
@@ -34,6 +35,7 @@ class Announcement:
     event_id: str
     run_id: str | None = None
     effective_from_ms: int | None = None
+    why: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +55,40 @@ class Plan:
     def effective_ms(self) -> int:
         """The first millisecond at which the plan can be in force.
 
-        Never before its append time plus its guard: nothing can rewrite the past.
+        Never before its append time plus its guard: no plan changes the past, only a void does.
         """
         guarded = self.appended_ms + self.announcement.guard_ms
         return max(guarded, self.announcement.effective_from_ms or guarded)
 
 
 @dataclass(frozen=True, slots=True)
+class Void:
+    """The way out of a plan that nobody can load, and the only thing that changes the past.
+
+    From when it is read, records are joined as if the voided plan had never been announced.
+
+    Attributes:
+        offset: Its own, on the announcement topic.
+        appended_ms: When the broker appended it, in Unix milliseconds. It changes nothing.
+        model_name: The model of the voided plan.
+        voided_offset: Of the plan that it voids.
+        why: For people.
+        event_id: Unique per void.
+        even_if_last: Whether records may be left without any plan.
+    """
+
+    offset: int
+    appended_ms: int
+    model_name: str
+    voided_offset: int
+    why: str
+    event_id: str
+    even_if_last: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class PlanTable:
-    """All plans of one model, in the order of their offsets. Immutable.
+    """All plans of one model that are not voided, in the order of their offsets. Immutable.
 
     The plan in force at a time is the one with the highest offset whose effective time is not
     after it; before any is effective, the first plan.
@@ -70,25 +97,32 @@ class PlanTable:
     >>> table = PlanTable().with_plan(v(0, 5_000)).with_plan(v(1, 9_000))
     >>> [table.at(t).offset for t in (0, 6_000, 9_999, 10_000)]
     [0, 0, 0, 1]
+    >>> table.with_void(Void(2, 60_000, "m", 1, "nobody can load it", "")).at(10_000).offset
+    0
+
+    Attributes:
+        plans: Those that are not voided.
+        voids: What was voided, in the order in which it was.
     """
 
     plans: tuple[Plan, ...] = ()
+    voids: tuple[Void, ...] = ()
     _starts: tuple[int, ...] = field(default=(), repr=False)
     _in_force: tuple[Plan, ...] = field(default=(), repr=False)
 
     @staticmethod
-    def of(plans: Iterable[Plan]) -> "PlanTable":
-        """Build the table of `plans`, whose offsets must rise.
+    def of(entries: Iterable[Plan | Void]) -> "PlanTable":
+        """Build the table of plans and voids, whose offsets must rise.
 
         Raises:
-            ValueError: An offset is not above the one before it.
+            ValueError: An offset is not above the one before it, or a void names no plan.
         """
-        ordered = tuple(plans)
-        if any(later.offset <= plan.offset for plan, later in pairwise(ordered)):
-            raise ValueError("plans must be added in the order of their offsets")
+        ordered = tuple(entries)
+        if any(later.offset <= entry.offset for entry, later in pairwise(ordered)):
+            raise ValueError("plans and voids must be added in the order of their offsets")
         table = PlanTable()
-        for plan in ordered:
-            table = table.with_plan(plan)
+        for entry in ordered:
+            table = table.with_plan(entry) if isinstance(entry, Plan) else table.with_void(entry)
         return table
 
     def with_plan(self, plan: Plan) -> "PlanTable":
@@ -97,10 +131,40 @@ class PlanTable:
         kept = bisect_left(self._starts, plan.effective_ms)
         return PlanTable(
             (*self.plans, plan),
+            self.voids,
             (*self._starts[:kept], plan.effective_ms),
             # Records before every effective time take the first plan.
             (*(self._in_force[: kept + 1] or (plan,)), plan),
         )
+
+    def with_void(self, void: Void) -> "PlanTable":
+        """Return the table as if the voided plan had never been announced.
+
+        Raises:
+            ValueError: There is no such plan, or it is voided already.
+        """
+        kept = tuple(plan for plan in self.plans if plan.offset != void.voided_offset)
+        if len(kept) == len(self.plans):
+            raise ValueError(f"there is no plan at offset {void.voided_offset} to void")
+        starts: list[int] = []
+        in_force = list(kept[:1])
+        for plan in kept:  # as `with_plan`, in place
+            step = bisect_left(starts, plan.effective_ms)
+            starts[step:] = [plan.effective_ms]
+            in_force[step + 1 :] = [plan]
+        return PlanTable(kept, (*self.voids, void), tuple(starts), tuple(in_force))
+
+    def covers(self, plan: Plan) -> tuple[int | None, int | None] | None:
+        """Return the append times of the records that a plan serves, in Unix milliseconds.
+
+        Returns:
+            The first, and the one after the last; None for no bound. None for no record at all.
+        """
+        steps = [step for step, served in enumerate(self._in_force) if served is plan]
+        if not steps:
+            return None
+        bounds = (None, *self._starts, None)
+        return bounds[steps[0]], bounds[steps[-1] + 1]
 
     def due(self, now_ms: int, until_ms: int) -> list[Plan]:
         """Return the plan in force now, and those that will be until `until_ms`."""

@@ -6,14 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import KafkaException, Producer
-
 from app.domain.digest import artifact_digest
-from app.domain.errors import BrokerUnavailable
 from app.domain.plans import Announcement, Plan
 from app.registry.mlflow_models import MlflowModels
 from app.registry.verify import verify
-from app.topics import announcements
+from app.topics import announcements, appending
 
 
 def prepare(
@@ -24,6 +21,7 @@ def prepare(
     guard_ms: int,
     effective_from_ms: int | None = None,
     check: Callable[[Path], None] | None = verify,
+    why: str | None = None,
 ) -> Announcement:
     """Fetch the version's artifact, check it, and write its plan.
 
@@ -34,6 +32,7 @@ def prepare(
         guard_ms: Milliseconds between the append of the plan and its earliest effect.
         effective_from_ms: Unix milliseconds before which it has no effect.
         check: Raises if the model can't serve; None to take it unseen.
+        why: Why it is announced, for people.
 
     Raises:
         ModelUnavailable: MLflow is away, or has no such version or artifact.
@@ -55,6 +54,7 @@ def prepare(
             event_id=str(uuid.uuid4()),
             run_id=registered.run_id,
             effective_from_ms=effective_from_ms,
+            why=why,
         )
 
 
@@ -68,30 +68,5 @@ def announce(
             look at `python -m app announcements` before you announce again.
     """
     key, value, headers = announcements.encode(announcement)
-    reports: list[tuple[Any, Any]] = []
-    producer = Producer(
-        {
-            "log_level": 0,  # what matters is raised
-            **config,
-            "acks": "all",
-            "enable.idempotence": True,
-            "delivery.timeout.ms": round(timeout_s * 1000),
-            "linger.ms": 0,
-        }
-    )
-    try:
-        producer.produce(
-            topic,
-            value,
-            key,
-            partition=0,
-            headers=headers,
-            on_delivery=lambda error, message: reports.append((error, message)),
-        )
-        producer.flush(timeout_s + 1)
-    except KafkaException as error:
-        raise BrokerUnavailable(f"the plan was not announced: {error}") from error
-    refusal, message = reports[0] if reports else ("no answer in time", None)
-    if refusal is not None or message is None:
-        raise BrokerUnavailable(f"the plan was not acknowledged: {refusal}")
-    return Plan(message.offset(), message.timestamp()[1], announcement)
+    offset, appended_ms = appending.append(config, topic, key, value, headers, timeout_s)
+    return Plan(offset, appended_ms, announcement)

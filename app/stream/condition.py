@@ -35,7 +35,11 @@ def condition(
     if not table_is_read:
         waits_for = "the announcements are not read yet"
     elif plan is None:
-        waits_for = "no version of the model has been announced"
+        waits_for = (
+            "every plan of the model is voided, and none was announced since"
+            if table.voids
+            else "no version of the model has been announced"
+        )
     elif plan.announcement.digest not in {one.digest for one in loaded}:
         waits_for = f"version {plan.announcement.model_version}, which is in force, is not loaded"
     elif hold is not None:

@@ -12,8 +12,9 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from app.domain.errors import FeedError
-from app.domain.plans import Plan, PlanTable
-from app.topics.announcements import Ignored
+from app.domain.plans import Plan, PlanTable, Void
+from app.domain.voids import change_of
+from app.topics.announcements import Entry, Ignored
 from app.topics.messages import Message, message_of
 
 log = structlog.get_logger()
@@ -26,8 +27,9 @@ class RegistryFeed:
     Args:
         config: Of a librdkafka consumer.
         topic: The announcement topic. It has one partition.
-        read: Turns a message into a plan, or says why it is none. Called in offset order.
+        read: Turns a message into a plan or a void, or says why it is none. Called in offset order.
         on_plan: Called from the feed's thread for each plan, once it is in the table.
+        on_void: Called from the feed's thread for each void, once its plan is out of the table.
         on_ignored: Told the kind of each message that is no plan of ours, from that thread too.
     """
 
@@ -35,8 +37,9 @@ class RegistryFeed:
         self,
         config: dict[str, Any],
         topic: str,
-        read: Callable[[Message], Plan | Ignored],
+        read: Callable[[Message], Entry | Ignored],
         on_plan: Callable[[Plan], None] = lambda _plan: None,
+        on_void: Callable[[Void], None] = lambda _void: None,
         on_ignored: Callable[[str], None] = lambda _kind: None,
     ) -> None:
         self._consumer = Consumer(
@@ -54,6 +57,7 @@ class RegistryFeed:
         self._topic = topic
         self._read = read
         self._on_plan = on_plan
+        self._on_void = on_void
         self._on_ignored = on_ignored
         self._table = PlanTable()
         self._position = 0
@@ -65,7 +69,7 @@ class RegistryFeed:
 
     @property
     def table(self) -> PlanTable:
-        """All plans read so far. Immutable; a new plan makes a new table."""
+        """All plans read so far and not voided. Immutable; a new plan or void makes a new one."""
         return self._table
 
     @property
@@ -136,12 +140,17 @@ class RegistryFeed:
             raise KafkaException(error)
 
     def _apply(self, message: Message) -> None:
-        plan = self._read(message)
-        if isinstance(plan, Ignored):
-            self._ignored[plan.kind] = self._ignored.get(plan.kind, 0) + 1
-            self._on_ignored(plan.kind)
-            log.warning("announcement.ignored", offset=plan.offset, kind=plan.kind, why=plan.why)
-            return
+        entry = self._read(message)
+        if isinstance(entry, Ignored):
+            self._ignored[entry.kind] = self._ignored.get(entry.kind, 0) + 1
+            self._on_ignored(entry.kind)
+            log.warning("announcement.ignored", offset=entry.offset, kind=entry.kind, why=entry.why)
+        elif isinstance(entry, Void):
+            self._leave_out(entry)
+        else:
+            self._put_in(entry)
+
+    def _put_in(self, plan: Plan) -> None:
         self._table = self._table.with_plan(plan)
         log.info(
             "announcement.read",
@@ -151,6 +160,25 @@ class RegistryFeed:
             effective_ms=plan.effective_ms,
         )
         self._on_plan(plan)
+
+    def _leave_out(self, void: Void) -> None:
+        change = change_of(self._table, void)
+        self._table = self._table.with_void(void)
+        log.warning(
+            "plan.voided",
+            offset=void.offset,
+            voided_offset=void.voided_offset,
+            model=void.model_name,
+            version=change.plan.announcement.model_version,
+            why=void.why,
+            serves=change.serves,
+            since_ms=change.since_ms,
+            until_ms=change.until_ms,
+            instead=[f"{p.announcement.model_version} (offset {p.offset})" for p in change.instead],
+            meaning="records of these times that are not answered yet take those plans instead; "
+            "if any were answered by it, a replay will differ",
+        )
+        self._on_void(void)
 
     def _advance(self, position: int) -> None:
         with self._moved:

@@ -19,7 +19,7 @@ class Feed(Protocol):
 
     @property
     def table(self) -> PlanTable:
-        """All plans read so far. Immutable; a new plan makes a new table."""
+        """All plans read so far and not voided. Immutable; a new plan or void makes a new one."""
 
     @property
     def position(self) -> int:
@@ -146,7 +146,7 @@ class Fence:
         return self._clock() - self._passed_at
 
     def table(self, as_of: float) -> PlanTable | None:
-        """Return a table with all plans that were visible at `as_of` (monotonic seconds).
+        """Return a table with all plans and voids that were visible at `as_of` (monotonic seconds).
 
         Blocks for at most the time-out; asks the broker once for all partitions of one poll, which
         all get the same table.

@@ -7,6 +7,7 @@ from app.stream.fence import Fence
 
 _BEHIND = Hold("announcements_behind", "the announcements can't be read to their end")
 _NO_PLAN = Hold("no_plan", "no version of the model has been announced")
+_ALL_VOIDED = Hold("no_plan", "every plan of the model is voided, and none was announced since")
 
 
 def joining(fence: Fence) -> Callable[[RecordBatch], JoinedBatch]:
@@ -17,7 +18,7 @@ def joining(fence: Fence) -> Callable[[RecordBatch], JoinedBatch]:
         if table is None:
             return JoinedBatch(decoded, [], _BEHIND)
         if not table.plans:
-            return JoinedBatch(decoded, [], _NO_PLAN)
+            return JoinedBatch(decoded, [], _ALL_VOIDED if table.voids else _NO_PLAN)
         return JoinedBatch(decoded, table.segments(decoded.appended_ms))
 
     return join

@@ -75,6 +75,7 @@ class StreamService:
             options.announcements_topic,
             announcements.reader(options.model_name),
             on_plan=self._load_early,
+            on_void=lambda _void: self._metrics.plan_was_voided(),
             on_ignored=self._metrics.ignored,
         )
         self._end = RegistryEnd(client, options.announcements_topic)

@@ -20,7 +20,7 @@ from app.domain.records import Reason
 
 HoldReason = Literal["no_plan", "model_not_loaded", "announcements_behind", "too_many_dead_letters"]
 Rebalance = Literal["assigned", "revoked", "lost"]
-IgnoredKind = Literal["null", "malformed", "foreign", "duplicate"]
+IgnoredKind = Literal["null", "malformed", "foreign", "duplicate", "invalid_void"]
 
 _LATENCY_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
 _SHORT_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
@@ -135,9 +135,14 @@ class Metrics:
             "Plans that became visible after their effect began: a replay will differ.",
             registry=self.registry,
         )
+        self._voided = Counter(
+            "ds_models_voided_plans",
+            "Plans that a void took out of force, since the topic began.",
+            registry=self.registry,
+        )
         self._ignored = Counter(
             "ds_models_ignored_announcements",
-            "Messages on the announcement topic that are no plan of this model.",
+            "Messages on the announcement topic that are no plan of this model, nor void one.",
             ("kind",),
             registry=self.registry,
         )
@@ -177,6 +182,10 @@ class Metrics:
     def plan_was_late(self) -> None:
         """A plan became visible after its effect began."""
         self._late_plans.inc()
+
+    def plan_was_voided(self) -> None:
+        """A plan does not count any more, also for the past."""
+        self._voided.inc()
 
     def ignored(self, kind: str) -> None:
         """A message on the announcement topic was no plan of ours."""

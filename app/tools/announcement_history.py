@@ -6,42 +6,73 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from app.domain.plans import Plan, PlanTable
-from app.topics.announcements import Ignored
+from app.domain.plans import Plan, PlanTable, Void
+from app.tools.plain_text import printable
+from app.topics.announcements import Entry, Ignored
 
-_STYLES = {"in force": "bold green", "coming": "cyan", "ignored": "yellow", "past": "dim"}
+_STYLES = {
+    "in force": "bold green",
+    "coming": "cyan",
+    "ignored": "yellow",
+    "past": "dim",
+    "voided": "red",
+    "void": "magenta",
+}
 
 
-def history(entries: Sequence[Plan | Ignored], now_ms: int) -> list[dict[str, Any]]:
-    """Return a row for each message of the topic, in its order.
+def history(entries: Sequence[Entry | Ignored], now_ms: int) -> list[dict[str, Any]]:
+    """Return a row for each message of the topic, in its order; docs/rollback.md has the fields.
 
-    `status` is `past`, `in force`, `coming` or `ignored`.
+    `status` is `past`, `in force`, `coming` or `voided` for a plan, `void` for what voids one, and
+    `ignored` for the rest.
     """
-    table = PlanTable.of(entry for entry in entries if isinstance(entry, Plan))
+    table = PlanTable.of(entry for entry in entries if not isinstance(entry, Ignored))
     in_force = table.at(now_ms)
+    voids = {void.voided_offset: void for void in table.voids}
     rows: list[dict[str, Any]] = []
     for entry in entries:
         if isinstance(entry, Ignored):
             why = f"{entry.kind}: {entry.why}"
             rows.append({"offset": entry.offset, "status": "ignored", "why": why})
-            continue
-        announced = entry.announcement
-        coming = entry.effective_ms > now_ms and entry is not in_force
-        rows.append(
-            {
-                "offset": entry.offset,
-                "status": "in force" if entry is in_force else "coming" if coming else "past",
-                "model": announced.model_name,
-                "version": announced.model_version,
-                "announced": instant(entry.appended_ms),
-                "effective": instant(entry.effective_ms),
-                "guard_ms": announced.guard_ms,
-                "digest": announced.digest,
-                "run_id": announced.run_id,
-            }
-        )
+        elif isinstance(entry, Void):
+            rows.append(
+                {
+                    "offset": entry.offset,
+                    "status": "void",
+                    "model": entry.model_name,
+                    "voids": entry.voided_offset,
+                    "announced": instant(entry.appended_ms),
+                    "why": entry.why,
+                }
+            )
+        else:
+            rows.append(_plan(entry, in_force, now_ms) | _voided(voids.get(entry.offset)))
     return rows
+
+
+def _plan(plan: Plan, in_force: Plan | None, now_ms: int) -> dict[str, Any]:
+    announced = plan.announcement
+    coming = plan.effective_ms > now_ms and plan is not in_force
+    return {
+        "offset": plan.offset,
+        "status": "in force" if plan is in_force else "coming" if coming else "past",
+        "model": announced.model_name,
+        "version": announced.model_version,
+        "announced": instant(plan.appended_ms),
+        "effective": instant(plan.effective_ms),
+        "guard_ms": announced.guard_ms,
+        "digest": announced.digest,
+        "run_id": announced.run_id,
+        **({"why": announced.why} if announced.why is not None else {}),
+    }
+
+
+def _voided(void: Void | None) -> dict[str, Any]:
+    if void is None:
+        return {}
+    return {"status": "voided", "voided_by": void.offset, "voided_why": void.why}
 
 
 def instant(unix_ms: int) -> str:
@@ -61,13 +92,20 @@ def show(rows: Sequence[dict[str, Any]]) -> None:
         table.add_column(column, no_wrap=True)
     table.add_column("digest or reason", overflow="fold")
     for row in rows:
-        style = _STYLES[row["status"]]
         table.add_row(
             str(row["offset"]),
-            f"[{style}]{row['status']}[/]",
-            row.get("version", ""),
+            Text(row["status"], style=_STYLES[row["status"]]),
+            Text(printable(row.get("version", ""))),
             row.get("effective", ""),
-            row.get("why") or row["digest"][:19] + "…",
+            Text(printable(_said(row))),
         )
     console = Console()
     console.print(table if rows else "Nothing has been announced.")
+
+
+def _said(row: dict[str, Any]) -> str:
+    if "voids" in row:
+        return f"offset {row['voids']}: {row['why']}"
+    if "voided_by" in row:
+        return f"by offset {row['voided_by']}: {row['voided_why']}"
+    return str(row.get("why") or row["digest"][:19] + "…")

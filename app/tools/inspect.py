@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from app.domain.plans import Void
 from app.domain.records import Rejection
 from app.tools.announcement_history import instant
 from app.topics import announcements, dead_letters, signals
@@ -18,8 +19,8 @@ class Row:
     """What a person wants to see of a message.
 
     Attributes:
-        kind: `record`, `signal`, `dead letter`, `announcement`; `raw` for a message that is none
-            of what its topic promises, or of a topic that is not ours.
+        kind: `record`, `signal`, `dead letter`, `announcement`, `void`; `raw` for a message that
+            is none of what its topic promises, or of a topic that is not ours.
         fields: What the message says, by name. Values that are not text stay bytes.
     """
 
@@ -122,14 +123,22 @@ def _announcement(model_name: str) -> Decode:
     read_next = announcements.reader(model_name)  # remembers, to know a duplicate
 
     def decode(message: Message) -> tuple[str, dict[str, Any]]:
-        plan = read_next(message)
-        if isinstance(plan, announcements.Ignored):
+        entry = read_next(message)
+        if isinstance(entry, announcements.Ignored):
             return "announcement", {
-                "ignored": plan.kind,
-                "message": plan.why,
+                "ignored": entry.kind,
+                "message": entry.why,
                 "value": message.value,
             }
-        announced = plan.announcement
+        if isinstance(entry, Void):
+            return "void", {
+                "model_name": entry.model_name,
+                "voided_offset": entry.voided_offset,
+                "why": entry.why,
+                "even_if_last": entry.even_if_last,
+                "event_id": entry.event_id,
+            }
+        announced = entry.announcement
         return "announcement", {
             "model_name": announced.model_name,
             "model_version": announced.model_version,
@@ -137,9 +146,10 @@ def _announcement(model_name: str) -> Decode:
             "digest": announced.digest,
             "features": list(announced.features),
             "guard_ms": announced.guard_ms,
-            "effective": instant(plan.effective_ms),
+            "effective": instant(entry.effective_ms),
             "run_id": announced.run_id,
             "event_id": announced.event_id,
+            "why": announced.why,
         }
 
     return decode

@@ -15,7 +15,13 @@ from app.tools.plain_text import printable
 _FOR_PROGRAMS = frozenset({"model_name", "model_uri", "features", "run_id", "event_id"})
 _SOURCE = ("source_topic", "source_partition", "source_offset")
 _SHOWN = 60  # characters of a value: the rest is for programs
-_STYLES = {"signal": "green", "dead letter": "red", "announcement": "cyan", "raw": "yellow"}
+_STYLES = {
+    "signal": "green",
+    "dead letter": "red",
+    "announcement": "cyan",
+    "void": "magenta",
+    "raw": "yellow",
+}
 
 
 def json_line(row: Row) -> bytes:

@@ -1,7 +1,7 @@
-"""The wire format of `model.registry`: a serving plan as a CloudEvent in Kafka's binary mode.
+"""The wire format of `model.registry`: plans and voids as CloudEvents in Kafka's binary mode.
 
 The key is the model's name. `ce_type` names the schema with its version; a message of another type,
-or of another model, is foreign and ignored. See README.md for an example.
+or of another model, is foreign and ignored. See README.md and docs/rollback.md for examples.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,10 +13,12 @@ import msgspec
 from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka_event, to_binary_event
 from cloudevents.core.v1.event import CloudEvent
 
-from app.domain.plans import Announcement, Plan
+from app.domain.plans import Announcement, Plan, Void
+from app.domain.voids import objection
 from app.topics.messages import Message
 
 EVENT_TYPE = "ds-models.serving-plan.announced.v1"
+VOID_TYPE = "ds-models.serving-plan.voided.v1"
 EVENT_SOURCE = "/ds-models"
 
 _Text = Annotated[str, msgspec.Meta(min_length=1)]
@@ -33,14 +35,24 @@ class _Data(msgspec.Struct, omit_defaults=True):
     guard_ms: Annotated[int, msgspec.Meta(ge=0, le=86_400_000)]
     run_id: str | None = None
     effective_from: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    why: str | None = None
+
+
+class _VoidData(msgspec.Struct, omit_defaults=True):
+    """The data of a void, version 1. Unknown fields are ignored, so that it can grow."""
+
+    model_name: _Text
+    voided_offset: Annotated[int, msgspec.Meta(ge=0)]
+    why: _Text
+    even_if_last: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """A message that is no plan of ours.
+    """A message that is no plan of ours, and no void that counts.
 
     Attributes:
-        kind: `null`, `malformed`, `foreign` or `duplicate`.
+        kind: `null`, `malformed`, `foreign`, `duplicate` or `invalid_void`.
         why: One sentence for a person.
     """
 
@@ -49,8 +61,13 @@ class Ignored:
     why: str
 
 
-def encode(announcement: Announcement) -> tuple[bytes, bytes, list[tuple[str, bytes]]]:
-    """Return the key, value and headers of the message that announces this plan."""
+Entry = Plan | Void
+Wire = tuple[bytes, bytes, list[tuple[str, bytes]]]
+"""The key, value and headers of a message."""
+
+
+def encode(announcement: Announcement) -> Wire:
+    """Return the message that announces this plan."""
     instant = announcement.effective_from_ms
     data = _Data(
         model_name=announcement.model_name,
@@ -61,24 +78,38 @@ def encode(announcement: Announcement) -> tuple[bytes, bytes, list[tuple[str, by
         guard_ms=announcement.guard_ms,
         run_id=announcement.run_id,
         effective_from=None if instant is None else datetime.fromtimestamp(instant / 1000, UTC),
+        why=announcement.why,
     )
+    return _encode(EVENT_TYPE, announcement.event_id, data)
+
+
+def encode_void(void: Void) -> Wire:
+    """Return the message that voids a plan. Its offset and append time are the broker's."""
+    data = _VoidData(void.model_name, void.voided_offset, void.why, void.even_if_last)
+    return _encode(VOID_TYPE, void.event_id, data)
+
+
+def _encode(kind: str, event_id: str, data: _Data | _VoidData) -> Wire:
     event = CloudEvent(
         attributes={
-            "id": announcement.event_id,
+            "id": event_id,
             "source": EVENT_SOURCE,
-            "type": EVENT_TYPE,
+            "type": kind,
             "specversion": "1.0",
-            "subject": announcement.model_name,
+            "subject": data.model_name,
             "datacontenttype": "application/json",
         },
         data=msgspec.to_builtins(data),
     )
     message = to_binary_event(event)
-    return announcement.model_name.encode(), message.value, list(message.headers.items())
+    return data.model_name.encode(), message.value, list(message.headers.items())
 
 
-def decode(message: Message, model_name: str) -> Plan | Ignored:
-    """Read one message as a plan of `model_name`; say why if it is none. Never raises."""
+def decode(message: Message, model_name: str) -> Entry | Ignored:
+    """Read one message as a plan of `model_name`, or a void; say why if it is none. Never raises.
+
+    Whether a void counts depends on what stands before it: `reader` knows.
+    """
 
     def ignored(kind: str, why: str) -> Ignored:
         return Ignored(message.offset, kind, why)
@@ -90,9 +121,10 @@ def decode(message: Message, model_name: str) -> Plan | Ignored:
             KafkaMessage({k: v or b"" for k, v in message.headers}, None, message.value)
         )
         kind, event_id = event.get_type(), event.get_id()
-        if kind != EVENT_TYPE:
+        schema = {EVENT_TYPE: _Data, VOID_TYPE: _VoidData}.get(kind)
+        if schema is None:
             return ignored("foreign", f"the event's type is {kind!r}, not {EVENT_TYPE!r}")
-        data = msgspec.convert(event.get_data(), _Data)
+        data: _Data | _VoidData = msgspec.convert(event.get_data(), schema)
         msgspec.json.encode(data)  # raises for half a surrogate pair, which no answer could carry
         event_id.encode()
     except Exception as error:  # noqa: BLE001 - whatever a foreign message makes a parser raise
@@ -101,6 +133,12 @@ def decode(message: Message, model_name: str) -> Plan | Ignored:
         return ignored("foreign", f"it is about the model {data.model_name!r}")
     if message.key is not None and message.key != model_name.encode():
         return ignored("malformed", f"its key {message.key!r} is not the model's name")
+    if isinstance(data, _VoidData):
+        return _void(message, event_id, data)
+    return _plan(message, event_id, data)
+
+
+def _plan(message: Message, event_id: str, data: _Data) -> Plan:
     effective_from = data.effective_from
     return Plan(
         offset=message.offset,
@@ -117,26 +155,51 @@ def decode(message: Message, model_name: str) -> Plan | Ignored:
             effective_from_ms=None
             if effective_from is None
             else round(effective_from.timestamp() * 1000),
+            why=data.why,
         ),
     )
 
 
-def reader(model_name: str) -> Callable[[Message], Plan | Ignored]:
-    """Return `decode` with a memory: a second message with the same event id is a duplicate."""
-    seen: dict[str, int] = {}
+def _void(message: Message, event_id: str, data: _VoidData) -> Void:
+    return Void(
+        offset=message.offset,
+        appended_ms=message.appended_ms,
+        model_name=data.model_name,
+        voided_offset=data.voided_offset,
+        why=data.why,
+        event_id=event_id,
+        even_if_last=data.even_if_last,
+    )
 
-    def read(message: Message) -> Plan | Ignored:
-        plan = decode(message, model_name)
-        if isinstance(plan, Ignored):
-            return plan
-        first = seen.setdefault(plan.announcement.event_id, plan.offset)
-        if first == plan.offset:
-            return plan
-        return Ignored(plan.offset, "duplicate", f"it repeats the event at offset {first}")
+
+def reader(model_name: str) -> Callable[[Message], Entry | Ignored]:
+    """Return `decode` with a memory, for messages in the order of their offsets.
+
+    A second message with the same event id is a duplicate, and a void counts only if it names a
+    plan that stands.
+    """
+    seen: dict[tuple[type, str], int] = {}
+    plans: dict[int, int | None] = {}
+
+    def read(message: Message) -> Entry | Ignored:
+        entry = decode(message, model_name)
+        if isinstance(entry, Ignored):
+            return entry
+        event_id = entry.announcement.event_id if isinstance(entry, Plan) else entry.event_id
+        first = seen.setdefault((type(entry), event_id), entry.offset)
+        if first != entry.offset:
+            return Ignored(entry.offset, "duplicate", f"it repeats the event at offset {first}")
+        if isinstance(entry, Plan):
+            plans[entry.offset] = None
+            return entry
+        if (why := objection(entry, plans)) is not None:
+            return Ignored(entry.offset, "invalid_void", why)
+        plans[entry.voided_offset] = entry.offset
+        return entry
 
     return read
 
 
-def read_all(messages: Iterable[Message], model_name: str) -> list[Plan | Ignored]:
+def read_all(messages: Iterable[Message], model_name: str) -> list[Entry | Ignored]:
     """Read a whole topic, in the order of its offsets."""
     return list(map(reader(model_name), messages))

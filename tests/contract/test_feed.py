@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
+from structlog.testing import capture_logs
 
 from app.domain.errors import FeedError
-from app.domain.plans import Announcement, Plan
+from app.domain.plans import Announcement, Plan, Void
 from app.domain.records import FEATURES
 from app.stream.feed import RegistryFeed
 from app.stream.fence import Fence, RegistryEnd
-from app.topics import announcements
+from app.topics import announcements, reading
 from tests.harness.world import MODEL, World, until
 
 AWAY = {"bootstrap.servers": "127.0.0.1:1", "log_level": 0}
@@ -59,15 +60,24 @@ class Registry:
         until(lambda: asker(1.0) is not None, 30, "an end of the topic")
         asker.close()
 
-    def feed(self, on_plan: Callable[[Plan], None] = lambda _plan: None) -> RegistryFeed:
+    def feed(
+        self,
+        on_plan: Callable[[Plan], None] = lambda _plan: None,
+        on_void: Callable[[Void], None] = lambda _void: None,
+    ) -> RegistryFeed:
         read = announcements.reader(MODEL)
-        feed = RegistryFeed(self.world.client, self.topic, read, on_plan)
+        feed = RegistryFeed(self.world.client, self.topic, read, on_plan, on_void)
         self._feeds.append(feed)
         feed.start()
         return feed
 
     def announce(self, *versions: str) -> list[Plan]:
         return [self.world.announce(announced(version)) for version in versions]
+
+    def void(self, offset: int, event_id: str) -> None:
+        """Append a void, whatever it is worth."""
+        message = announcements.encode_void(Void(-1, 0, MODEL, offset, "gone", event_id))
+        self.world.send_announcement(*message)
 
     @contextmanager
     def transaction(self) -> Iterator[Producer]:
@@ -183,6 +193,45 @@ def test_what_is_no_plan_of_ours_is_counted_by_kind_and_passed(registry: Registr
     feed = registry.feed()
     assert read_to(feed, 7) == ["1", "2"]
     assert feed.ignored == {"null": 2, "malformed": 1, "foreign": 1, "duplicate": 1}
+
+
+def test_a_void_takes_its_plan_out_of_the_table_and_is_told_once_it_has(
+    registry: Registry,
+) -> None:
+    told: list[tuple[int, int]] = []
+    registry.announce("1", "2")
+    feed = registry.feed(
+        on_void=lambda void: told.append((void.voided_offset, len(feed.table.plans)))
+    )
+    assert read_to(feed, 2) == ["1", "2"]
+    with capture_logs() as logs:
+        registry.void(1, "a")
+        assert read_to(feed, 3) == ["1"]
+        until(lambda: told)
+    assert told == [(1, 1)]
+    (log,) = logs
+    assert (log["event"], log["log_level"]) == ("plan.voided", "warning")
+    assert (log["voided_offset"], log["version"], log["why"]) == (1, "2", "gone")
+    assert (log["since_ms"], log["until_ms"]) == (effective_ms(registry, 1), None)
+    assert log["instead"] == ["1 (offset 0)"]
+
+
+def effective_ms(registry: Registry, offset: int) -> int:
+    messages = reading.read(registry.world.client, registry.topic)
+    entry = announcements.read_all(messages, MODEL)[offset]
+    assert isinstance(entry, Plan)
+    return entry.effective_ms
+
+
+def test_a_void_that_does_not_count_is_counted_as_ignored_and_changes_nothing(
+    registry: Registry,
+) -> None:
+    registry.announce("1", "2")
+    for number, offset in enumerate([7, 1, 1, 3, 0]):  # none, good, again, a void, the last
+        registry.void(offset, f"{number}")
+    feed = registry.feed()
+    assert read_to(feed, 7) == ["1"]
+    assert feed.ignored == {"invalid_void": 4}
 
 
 def test_waiting_for_what_does_not_come_ends_in_time(registry: Registry) -> None:

@@ -1,28 +1,10 @@
 """A producer that breaks: the stream holds instead of draining its topic into dead letters."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
-from tests.harness.instances import ROOT, Instance
+from tests.harness.instances import Instance
+from tests.harness.terminal import app_json
 from tests.harness.world import World, record, until
-
-
-def run(world: World, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
-    """Run a command with `--json`; return its exit code and what it says."""
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "app", *arguments, "--json"],
-        env={**world.environment, "PATH": "", "PYTHONPATH": str(ROOT)},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def broken(number: int) -> bytes:
@@ -35,7 +17,7 @@ def test_a_flood_of_bad_records_is_held_until_it_is_resumed_and_then_each_is_ans
 ) -> None:
     world.environment["DS_MODELS_BREAKER__WINDOW"] = "400"
     world.announce_folder("1")
-    assert run(world, "resume") == (8, [])
+    assert app_json(world.environment, "resume") == (8, [])
     with (
         Instance(world.environment, tmp_path / "a.log") as first,
         Instance(world.environment, tmp_path / "b.log") as second,
@@ -52,12 +34,14 @@ def test_a_flood_of_bad_records_is_held_until_it_is_resumed_and_then_each_is_ans
         assert len(held.letters) < 2 * 0.5 * 400  # less than the share of a window, each of them
 
         def both_report() -> bool:
-            _, (seen,) = run(world, "status")
+            _, (seen,) = app_json(world.environment, "status")
             reasons = [one["reason"] for one in seen["instances"]]
             return reasons == ["too_many_dead_letters"] * 2
 
         until(both_report)
-        code, went_on = run(world, "resume", "--why", "they are wanted as dead letters")
+        code, went_on = app_json(
+            world.environment, "resume", "--why", "they are wanted as dead letters"
+        )
         assert (code, [one["went_on"] for one in went_on]) == (0, [True, True])
         world.wait_for_answers(8_000)
         heard = first.wait_for_event("resume.heard")

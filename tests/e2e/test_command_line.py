@@ -1,32 +1,23 @@
 """The command line against the real broker: what it prints, and how it ends."""
 
-import json
-import os
 import subprocess
-import sys
-from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.harness.instances import ROOT
+from tests.harness import terminal
+from tests.harness.terminal import app_json
 from tests.harness.world import World
 
 
 def app(world: World, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "app", *arguments],
-        env={**os.environ, **world.environment, "PYTHONWARNINGS": "ignore", **changes},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return terminal.app(world.environment, *arguments, **changes)
 
 
-def rows(run: subprocess.CompletedProcess[str]) -> list[dict[str, object]]:
-    assert run.returncode == 0, run.stderr
-    return [json.loads(line) for line in run.stdout.splitlines()]
+def rows(world: World, *arguments: str) -> list[dict[str, Any]]:
+    code, found = app_json(world.environment, *arguments)
+    assert code == 0
+    return found
 
 
 @pytest.mark.parametrize(
@@ -34,6 +25,7 @@ def rows(run: subprocess.CompletedProcess[str]) -> list[dict[str, object]]:
     [
         *([], ["run"], ["announce"], ["announcements"], ["produce"], ["inspect"]),
         *(["dead-letters"], ["redrive"]),
+        *(["rollback"], ["void"]),
         *(["topics"], ["topics", "create"], ["topics", "check"]),
     ],
 )
@@ -44,7 +36,7 @@ def test_every_command_has_help(world: World, command: list[str]) -> None:
 
 
 def test_topics_that_are_good_are_reported_good(world: World) -> None:
-    found = rows(app(world, "topics", "create", "--json"))
+    found = rows(world, "topics", "create")
     assert {row["status"] for row in found} == {"good"}
     assert {row["topic"] for row in found} == {
         world.settings.topics.records,
@@ -67,7 +59,6 @@ def test_without_a_broker_a_command_says_so_and_ends_with_5(world: World) -> Non
     run = app(world, "announcements", KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:9")
     assert run.returncode == 5
     assert "no Kafka broker answers at 127.0.0.1:9" in run.stderr
-    assert "Traceback" not in run.stderr
 
 
 def test_an_unknown_setting_ends_with_2_and_a_suggestion(world: World) -> None:
@@ -76,12 +67,10 @@ def test_an_unknown_setting_ends_with_2_and_a_suggestion(world: World) -> None:
     assert "did you mean 'max_batch'?" in run.stderr
 
 
-def test_what_is_produced_can_be_inspected(world: World, tmp_path: Path) -> None:
-    summary = rows(
-        app(world, "produce", "--count", "500", "--bad", "0.2", "--seed", "3", "--json")
-    )[0]
+def test_what_is_produced_can_be_inspected(world: World) -> None:
+    summary = rows(world, "produce", "--count", "500", "--bad", "0.2", "--seed", "3")[0]
     assert summary["records"] == 500
-    found = rows(app(world, "inspect", world.settings.topics.records, "--json"))
+    found = rows(world, "inspect", world.settings.topics.records)
     assert len(found) == 500
     bad = [row for row in found if "rejected" in row]
     assert len(bad) == 500 - int(str(summary["good"]))
@@ -96,7 +85,7 @@ def test_the_announcements_say_what_is_in_force(world: World) -> None:
     world.announce_folder("2", guard_ms=0)
     world.announce_folder("3", guard_ms=86_400_000)
     world.send_announcement(None, b"noise", [])
-    found = rows(app(world, "announcements", "--json"))
+    found = rows(world, "announcements")
     assert [row["status"] for row in found] == ["past", "in force", "coming", "ignored"]
     assert "in force" in app(world, "announcements").stdout
 

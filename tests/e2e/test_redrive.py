@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
@@ -23,6 +22,7 @@ from app.topics import dead_letters, reading
 from app.topics.dead_letters import DeadLetter
 from app.topics.messages import Message
 from tests.harness.instances import ROOT, Instance
+from tests.harness.terminal import app, app_json
 from tests.harness.world import World, record, until
 
 WITH_RENAME = ("--rename", "rate=interest_rate")
@@ -45,19 +45,13 @@ def start(world: World, *arguments: str, **streams: Any) -> subprocess.Popen[str
 
 def run(world: World, *arguments: str) -> tuple[int, str, str]:
     """Return exit code, standard output and standard error."""
-    process = start(world, *arguments)
-    out, err = process.communicate(timeout=60)
-    return process.returncode, out, err
+    done = app(world.environment, *arguments)
+    return done.returncode, done.stdout, done.stderr
 
 
-def asked(world: World, command: str, *arguments: str) -> tuple[int, dict[str, Any]]:
-    """Run it with `--json`; return the exit code and what it says, checked by its schema."""
-    code, out, err = run(world, command, *arguments, "--json")
-    assert out, err
-    (line,) = out.splitlines()
-    said: dict[str, Any] = json.loads(line)
-    schema = json.loads((ROOT / "docs" / "schemas" / f"{command}.json").read_text())
-    jsonschema.validate(said, schema, jsonschema.Draft202012Validator)
+def asked(world: World, *arguments: str) -> tuple[int, dict[str, Any]]:
+    """Run it with `--json`; return the exit code and what it says."""
+    code, (said,) = app_json(world.environment, *arguments)
     return code, said
 
 

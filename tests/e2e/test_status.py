@@ -1,29 +1,17 @@
 """`status` on a real broker, with instances that start, hold, serve, leave and are killed."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-from tests.harness.instances import ROOT, Instance
+from tests.harness.instances import Instance
+from tests.harness.terminal import app_json
 from tests.harness.world import World, record, until
 
 
 def look(world: World) -> tuple[int, dict[str, Any]]:
     """Run `status --json`; return its exit code and what it says."""
-    run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "app", "status", "--json"],
-        env={**world.environment, "PATH": "", "PYTHONPATH": str(ROOT)},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert run.stdout, run.stderr
-    found: dict[str, Any] = json.loads(run.stdout)
-    return run.returncode, found
+    code, (found,) = app_json(world.environment, "status")
+    return code, found
 
 
 def test_status_tells_who_holds_then_who_serves_and_who_is_gone(

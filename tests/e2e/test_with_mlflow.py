@@ -23,6 +23,7 @@ from infrastructure.mlflow_server.server import MLflowServer
 from models.register_model_in_mlflow import load
 from models.treasury_price_model import table_of
 from tests.harness.instances import ROOT, Instance
+from tests.harness.terminal import app_json
 from tests.harness.world import World, until
 
 MODEL = "treasury-price-model"
@@ -203,6 +204,10 @@ def test_registering_moves_the_alias_and_logs_metrics_parameters_and_a_plot(
     client = mlflow.MlflowClient(mlflow_world.environment["MLFLOW_TRACKING_URI"])
     champion = client.get_model_version_by_alias(MODEL, "champion")
     assert str(champion.version) == registered["version"]
+    code, (announced,) = app_json(
+        mlflow_world.environment, "announce", MODEL, registered["version"]
+    )
+    assert (code, announced["version"]) == (0, registered["version"])
     finished = client.get_run(registered["run_id"])
     assert {"rmse", "mae", "r2"} <= set(finished.data.metrics)
     assert finished.data.params["kind"] == "forest"

@@ -194,7 +194,7 @@ class World:
     def plan_table(self, model: str = MODEL) -> PlanTable:
         messages = reading.read(self.client, self.settings.topics.announcements)
         entries = announcements.read_all(messages, model)
-        return PlanTable.of(entry for entry in entries if isinstance(entry, Plan))
+        return PlanTable.of(e for e in entries if not isinstance(e, announcements.Ignored))
 
     # --- what must be true ---
 

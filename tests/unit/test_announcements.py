@@ -1,5 +1,6 @@
 """The wire format of a plan: what is read back, and what is ignored and why."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -7,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.plans import Announcement, Plan
-from app.topics.announcements import Ignored, decode, encode, read_all
+from app.domain.plans import Announcement, Plan, Void
+from app.topics.announcements import Ignored, decode, encode, encode_void, read_all
 from app.topics.messages import Message
 
 PLAN = Announcement(
@@ -31,10 +32,119 @@ def message(announcement: Announcement = PLAN, offset: int = 7, **changes: Any) 
 
 @pytest.mark.parametrize(
     "announcement",
-    [PLAN, replace(PLAN, run_id=None, effective_from_ms=None), replace(PLAN, guard_ms=0)],
+    [
+        PLAN,
+        replace(PLAN, run_id=None, effective_from_ms=None),
+        replace(PLAN, guard_ms=0),
+        replace(PLAN, why="the new one is wrong by half: é"),
+    ],
 )
 def test_what_is_encoded_is_read_back(announcement: Announcement) -> None:
     assert decode(message(announcement), "m") == Plan(7, 42, announcement)
+
+
+VOID = Void(9, 42, "m", 7, "its artifact is gone", "event-9")
+
+
+def void_message(void: Void = VOID, **changes: Any) -> Message:
+    key, value, headers = encode_void(void)
+    return replace(Message(void.offset, 42, key, value, tuple(headers)), **changes)
+
+
+@pytest.mark.parametrize("void", [VOID, replace(VOID, even_if_last=True)])
+def test_a_void_that_is_encoded_is_read_back(void: Void) -> None:
+    assert decode(void_message(void), "m") == void
+
+
+def test_a_void_is_a_cloud_event_of_a_type_of_its_own() -> None:
+    key, value, headers = encode_void(VOID)
+    assert key == b"m"
+    assert dict(headers)["ce_type"] == b"ds-models.serving-plan.voided.v1"
+    assert json.loads(value) == {
+        "model_name": "m",
+        "voided_offset": 7,
+        "why": "its artifact is gone",
+    }
+
+
+def test_a_plan_without_a_reason_is_written_as_it_was_before_there_were_any() -> None:
+    assert b"why" not in encode(PLAN)[1]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(b": 7", b": -1"), (b": 7", b': "7"'), (b"its artifact is gone", b""), (b"gone", b"\\ud800")],
+)
+def test_a_void_that_is_malformed_is_ignored(before: bytes, after: bytes) -> None:
+    value = encode_void(VOID)[1]
+    assert before in value
+    ignored = decode(void_message(value=value.replace(before, after)), "m")
+    assert isinstance(ignored, Ignored)
+    assert ignored.kind == "malformed"
+
+
+def test_a_void_of_another_model_is_foreign() -> None:
+    ignored = decode(void_message(replace(VOID, model_name="other")), "m")
+    assert isinstance(ignored, Ignored)
+    assert ignored.kind == "foreign"
+
+
+def test_a_void_counts_only_if_it_names_a_plan_that_stands() -> None:
+    def plan(offset: int) -> Message:
+        return message(replace(PLAN, event_id=f"plan {offset}"), offset=offset)
+
+    def void(offset: int, voided: int, *, last: bool = False) -> Message:
+        return void_message(
+            replace(
+                VOID, offset=offset, voided_offset=voided, event_id=f"{offset}", even_if_last=last
+            )
+        )
+
+    entries = read_all(
+        [
+            void(0, 1),  # of what comes later
+            plan(1),
+            void(2, 1),  # of the last
+            plan(3),
+            void(4, 3),
+            void(5, 3),  # again
+            void(6, 4),  # of a void
+            void(7, 5),  # of what was ignored
+            void(8, 1, last=True),
+            plan(9),
+            void(10, 9),
+        ],
+        "m",
+    )
+    kinds = [e.kind if isinstance(e, Ignored) else type(e).__name__ for e in entries]
+    invalid = "invalid_void"
+    assert kinds == [
+        *(invalid, "Plan", invalid, "Plan", "Void", invalid),
+        *(invalid, invalid, "Void", "Plan", invalid),
+    ]
+
+
+def test_a_void_that_is_repeated_is_a_duplicate_and_no_plan_is_one_of_a_void() -> None:
+    first, other = (replace(PLAN, event_id=name) for name in ("plan", "event-9"))
+    entries = read_all(
+        [
+            message(first, offset=7),
+            message(other, offset=8),
+            void_message(),
+            void_message(offset=10),
+        ],
+        "m",
+    )
+    assert [type(entry) for entry in entries] == [Plan, Plan, Void, Ignored]
+    assert isinstance(entries[-1], Ignored)
+    assert entries[-1].kind == "duplicate"
+
+
+def test_a_plan_that_was_voided_does_not_come_back_by_being_repeated() -> None:
+    other = message(replace(PLAN, event_id="other"), offset=3)
+    entries = read_all([other, message(), void_message(), message(offset=10)], "m")
+    assert isinstance(entries[-1], Ignored)
+    assert entries[-1].kind == "duplicate"
 
 
 def test_it_is_a_cloud_event_in_binary_mode_keyed_by_the_model() -> None:

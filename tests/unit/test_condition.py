@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from app.domain.plans import Announcement, Plan, PlanTable
+from app.domain.plans import Announcement, Plan, PlanTable, Void
 from app.stream.batches import Hold
 from app.stream.condition import condition
 from app.telemetry.metrics import Served, State
@@ -19,7 +19,7 @@ FIRST, SECOND, THIRD = plan("1", 0, 1_000), plan("2", 4, 2_000), plan("3", 5, 9_
 
 
 def state(
-    plans: Sequence[Plan],
+    plans: Sequence[Plan | Void],
     loaded: Sequence[Plan] = (),
     *,
     table_is_read: bool = True,
@@ -55,6 +55,12 @@ def test_without_a_plan_it_says_so() -> None:
     found = state([])
     assert (found.ready, found.in_force, found.coming) == (False, None, ())
     assert found.waits_for == "no version of the model has been announced"
+
+
+def test_without_a_plan_that_is_not_voided_it_says_so() -> None:
+    found = state([FIRST, Void(1, 1_000, "m", 0, "gone", "e")], [FIRST])
+    assert (found.ready, found.in_force) == (False, None)
+    assert found.waits_for == "every plan of the model is voided, and none was announced since"
 
 
 def test_before_the_announcements_are_read_nothing_else_matters() -> None:

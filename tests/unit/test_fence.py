@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from app.domain.errors import FeedError
-from app.domain.plans import Announcement, Plan, PlanTable
+from app.domain.plans import Announcement, Plan, PlanTable, Void
 from app.stream.fence import Fence
 
 
@@ -36,13 +36,15 @@ class Feed:
     clock: Clock
     table: PlanTable = field(default_factory=PlanTable)
     position: int = 0
-    unread: list[Plan] = field(default_factory=list)
+    unread: list[Plan | Void] = field(default_factory=list)
     waits: list[tuple[int, float]] = field(default_factory=list)
     failure: FeedError | None = None
 
-    def read(self, *plans: Plan) -> None:
-        for one in plans:
-            self.table = self.table.with_plan(one)
+    def read(self, *entries: Plan | Void) -> None:
+        for one in entries:
+            self.table = (
+                self.table.with_plan(one) if isinstance(one, Plan) else self.table.with_void(one)
+            )
             self.position = one.offset + 1
 
     def wait_for(self, position: int, timeout_s: float) -> bool:
@@ -84,10 +86,10 @@ class Bench:
         self.broker = Broker(self.clock)
         self.fence = Fence(self.feed, self.broker, clock=self.clock, **options)
 
-    def announce(self, *plans: Plan) -> None:
-        """Plans that the broker has and the feed has not read yet."""
-        self.feed.unread.extend(plans)
-        self.broker.end = plans[-1].offset + 1
+    def announce(self, *entries: Plan | Void) -> None:
+        """Plans and voids that the broker has and the feed has not read yet."""
+        self.feed.unread.extend(entries)
+        self.broker.end = entries[-1].offset + 1
 
     def poll(self) -> PlanTable | None:
         """The table for the records of a poll that ends now."""
@@ -115,6 +117,38 @@ def test_every_plan_that_is_visible_when_records_were_polled_is_in_their_table(
     assert bench.offsets() == [0, 1]
     bench.announce(plan(2))
     assert bench.offsets() == [0, 1, 2]
+
+
+def test_a_void_that_is_visible_when_records_were_polled_is_in_their_table(bench: Bench) -> None:
+    bench.announce(plan(0), plan(1))
+    assert bench.offsets() == [0, 1]
+    bench.announce(Void(2, 0, "m", 1, "gone", "e"))
+    assert bench.offsets() == [0]
+
+
+def test_a_poll_keeps_its_table_and_the_next_one_has_the_void(bench: Bench) -> None:
+    bench.announce(plan(0), plan(1))
+    bench.offsets()
+    polled_at = bench.clock.now
+    bench.announce(Void(2, 0, "m", 1, "gone", "e"))
+    bench.feed.wait_for(3, 0.0)  # it reads on by itself
+    table = bench.fence.table(polled_at)
+    assert table is not None
+    assert [one.offset for one in table.plans] == [0, 1]
+    assert bench.offsets() == [0]
+
+
+def test_a_void_is_no_late_plan_nor_hides_one(bench: Bench) -> None:
+    bench.announce(plan(0), plan(1))
+    bench.offsets()
+    bench.fence.answered(5_000)
+    with capture_logs() as logs:
+        bench.announce(Void(2, 0, "m", 1, "gone", "e"))
+        bench.offsets()
+        assert logs == []
+        bench.announce(plan(3))
+        bench.offsets()
+    assert [log["offset"] for log in logs] == [3]
 
 
 def test_offsets_of_transaction_markers_count_as_read(bench: Bench) -> None:

@@ -113,6 +113,7 @@ def test_events_are_counted_by_their_kind() -> None:
     told.rebalanced("lost")
     told.ignored("malformed")
     told.plan_was_late()
+    told.plan_was_voided()
     told.load_tried(2.0, loaded=False)
     told.swapped(3.0)
     told.fence_passed(0.5)
@@ -120,6 +121,7 @@ def test_events_are_counted_by_their_kind() -> None:
     assert value(told, "ds_models_rebalances_total", kind="lost") == 1
     assert value(told, "ds_models_ignored_announcements_total", kind="malformed") == 1
     assert value(told, "ds_models_late_plans_total") == 1
+    assert value(told, "ds_models_voided_plans_total") == 1
     assert value(told, "ds_models_load_seconds_sum", outcome="failed") == 2.0
     assert value(told, "ds_models_swap_seconds_sum") == 3.0
     assert value(told, "ds_models_fence_seconds_sum") == 0.5

@@ -1,0 +1,77 @@
+"""Rolling back under flow, with a real MLflow server; and when it is refused."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from app.registry import announcer
+from app.registry.mlflow_models import MlflowModels
+from tests.e2e.test_command_line import app, rows
+from tests.e2e.test_void import checked, flow, wait_until_in_force
+from tests.e2e.test_with_mlflow import MODEL, real_instance, train, with_mlflow
+from tests.harness.world import World, until
+
+
+def test_under_flow_the_version_before_is_in_force_again_and_each_record_is_answered_once(
+    world: World, tracking_uri: str, tmp_path: Path
+) -> None:
+    with_mlflow(world, tracking_uri)
+    first = train(world, "linear", tmp_path / "one.pkl")
+    second = train(world, "forest", tmp_path / "two.pkl", announce=False)
+    assert app(world, "rollback").returncode == 8  # there is nothing before the first
+    with (
+        real_instance(world, tmp_path / "a.log") as a,
+        real_instance(world, tmp_path / "b.log") as b,
+    ):
+        for instance in (a, b):
+            instance.wait_for_event("model.loaded", timeout_s=120)
+            instance.wait_until_assigned()
+        with flow(world) as sent:
+            announced = app(world, "announce", MODEL, second["version"], "--json")
+            assert rows(announced)[0]["offset"] == 1
+            wait_until_in_force(world.plan_table(MODEL).plans[1])
+            mark = sent["records"]
+            until(lambda: sent["records"] > mark + 200)
+
+            (dry,) = checked("rollback", rows(app(world, "rollback", "--dry-run", "--json")))
+            assert (dry["version"], dry["offset"]) == (first["version"], None)
+            assert len(world.plan_table(MODEL).plans) == 2
+
+            run = app(world, "rollback", "--why", "it drifts", "--json")
+            (done,) = checked("rollback", rows(run))
+            assert (done["version"], done["offset"]) == (first["version"], 2)
+            assert done["as_at_offset"] == 0
+            assert done["instead_of"] == {"version": second["version"], "offset": 1}
+            wait_until_in_force(world.plan_table(MODEL).plans[2])
+            mark = sent["records"]
+            until(lambda: sent["records"] > mark + 200)
+        world.wait_for_answers(sent["records"])
+        assert [a.stop(), b.stop()] == [0, 0]
+    found = world.assert_each_answered_once(model=MODEL)
+    assert {s.announcement_offset for _, s in found.signals} == {0, 1, 2}
+    shown = checked("announcements", rows(app(world, "announcements", "--json")))
+    assert [row["status"] for row in shown] == ["past", "past", "in force"]
+    assert shown[2]["why"] == "it drifts"
+
+    for_people = app(world, "rollback", "--no-verify", "--dry-run")
+    assert f"It would announce {MODEL} version {second['version']} again" in for_people.stdout
+
+
+def test_it_is_refused_while_a_plan_is_about_to_come_and_for_files_that_did_not_serve(
+    world: World, tracking_uri: str, tmp_path: Path
+) -> None:
+    with_mlflow(world, tracking_uri)
+    first = train(world, "linear", tmp_path / "one.pkl", announce=False)
+    good = announcer.prepare(
+        MlflowModels(tracking_uri), MODEL, first["version"], guard_ms=0, check=None
+    )
+    other = replace(good, digest="sha256:" + "0" * 64, event_id="other")
+    world.announce(other)
+    world.announce(replace(good, model_version="4711", event_id="next"))
+    run = app(world, "rollback")
+    assert run.returncode == 8
+    assert "are not those that served" in run.stderr
+    world.announce(replace(good, guard_ms=60_000, event_id="coming"))
+    run = app(world, "rollback")
+    assert run.returncode == 8
+    assert "void 2 --why" in run.stderr
+    assert len(world.plan_table(MODEL).plans) == 3
