@@ -160,7 +160,7 @@ class RedriveWriter:
 
     def _abort(self) -> None:
         with suppress(KafkaException):  # else whoever takes over does it, or the time-out
-            self._producer.abort_transaction(self._timeout_s)
+            self._producer.abort_transaction(min(5.0, self._timeout_s))
 
     def _delivered(self, error: Any, message: Any) -> None:
         if error is not None and self._refusal is None:

@@ -22,6 +22,7 @@ TRIES = "ds_redrive_tries"
 """Of a record and of its dead letter: how often the record has been redriven."""
 
 _MOST_DIGITS = 9  # of a count that we believe
+_TOO_LARGE = 2**63  # for an offset
 
 ROOM = 1_500_000
 """Bytes of key and value together that fit into a message of our outputs, with its headers."""
@@ -112,8 +113,8 @@ def decode(
             key=key,
             value=value,
             source_topic=found[_TOPIC],
-            source_partition=int(found[_PARTITION]),
-            source_offset=int(found[_OFFSET]),
+            source_partition=_number(found[_PARTITION]),
+            source_offset=_number(found[_OFFSET]),
             rejection=Rejection(Reason(found[_REASON]), found[_MESSAGE]),
             tries=tries_in(kept),
             omitted=frozenset(
@@ -122,3 +123,10 @@ def decode(
         )
     except KeyError as missing:
         raise ValueError(f"the header {missing} is missing") from missing
+
+
+def _number(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < _TOO_LARGE:
+        raise ValueError(f"{text} is no place on a topic")
+    return number

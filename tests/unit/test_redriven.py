@@ -78,6 +78,15 @@ def test_a_letter_carries_the_count_on(tries: int, value: bytes | None) -> None:
     assert dead_letters.decode(*dead_letters.encode(sent)) == sent
 
 
+@pytest.mark.parametrize("text", [b"-1", b"9" * 19, b"9" * 5_000, b"x", b""])
+@pytest.mark.parametrize("name", ["ds_source_partition", "ds_source_offset"])
+def test_a_letter_whose_record_stands_nowhere_is_none(name: str, text: bytes) -> None:
+    sent = DeadLetter(b"k", b"v", "records", 1, 5, Rejection(Reason.EMPTY, "empty"))
+    pairs = {**dict(dead_letters.headers(sent)), name: text}
+    with pytest.raises(ValueError, match="no place|invalid literal|limit"):
+        dead_letters.decode(b"k", b"v", pairs.items())
+
+
 @pytest.mark.parametrize(
     ("key", "value", "omitted"),
     [
