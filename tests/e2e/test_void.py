@@ -19,6 +19,8 @@ from tests.harness import models
 from tests.harness.instances import Instance
 from tests.harness.world import MODEL, World, record, until
 
+ANSWERED = "ds_models_records_total{outcome=signal,reason=}"
+
 
 def void(world: World, offset: int, *options: str) -> dict[str, Any]:
     """Run `void --json`; return what it says."""
@@ -70,7 +72,9 @@ def test_records_that_wait_for_what_nobody_can_load_are_answered_by_the_plan_bef
         Instance(world.environment, tmp_path / "b.log") as second,
         flow(world) as sent,
     ):
-        until(lambda: sent["records"] > 400)
+        first.wait_until_assigned()
+        second.wait_until_assigned()
+        until(lambda: all(samples(i)[ANSWERED] > 200 for i in (first, second)))
         gone = announce_without_files(world, "2")
         held = [i.wait_for_event("stream.holds") for i in (first, second)]
         assert all("version 2 can't be loaded" in one["waits_for"] for one in held)
