@@ -2,7 +2,7 @@
 
 Quix hands a topology one record at a time; here it is handed, for each partition that a poll
 returned, one row whose value is all its messages. Checkpoints, transactions, back-pressure and
-rebalances stay Quix's, with four rules of ours (docs/decisions/0002-micro-batches.md and
+rebalances stay Quix's, with five rules of ours (docs/decisions/0002-micro-batches.md and
 0003-lost-partitions.md):
 
 - The first *and* the last offset of each slice are stored: back-pressure seeks to the first.
@@ -11,6 +11,7 @@ rebalances stay Quix's, with four rules of ours (docs/decisions/0002-micro-batch
 - Offsets are committed with the group generation under which their records were read. A zombie is
   refused by the broker instead of committing under no generation at all.
 - Messages that arrive in the same poll as a rebalance are read again from the committed offset.
+- What is assigned is resumed: Kafka's client keeps a pause, and Quix forgets that it paused.
 """
 
 import itertools
@@ -144,6 +145,7 @@ class MicroBatchApplication(Application):
     def _on_assign(self, consumer: Any, topic_partitions: list[TopicPartition]) -> None:
         self._rebalances += 1
         super()._on_assign(consumer, topic_partitions)
+        self._consumer.resume(topic_partitions)  # a hold's pause would outlive its assignment
         self._generation = type(self._consumer).consumer_group_metadata(self._consumer)
         self.owned = frozenset(_numbers(topic_partitions))
         self._on_rebalance("assigned")

@@ -57,6 +57,22 @@ def test_a_hold_that_begins_in_the_middle_of_a_partition_resumes_at_its_first_re
     world.assert_each_answered_once()
 
 
+def test_partitions_that_are_assigned_again_while_a_hold_has_paused_them_are_read_on(
+    world: World, tmp_path: Path
+) -> None:
+    """Kafka's client keeps the pause over an assignment, and Quix forgets that it paused."""
+    world.environment["DS_MODELS_STREAM__HOLD_RETRY_S"] = "5"  # paused nearly all of the time
+    world.send(record(i) for i in range(400))
+    with Instance(world.environment, tmp_path / "a.log") as first:
+        first.wait_for_event("stream.holds")
+        with Instance(world.environment, tmp_path / "b.log") as second:
+            second.wait_until_assigned()
+            world.announce_folder("1")
+            world.wait_for_answers(400)
+            assert [first.stop(), second.stop()] == [0, 0]
+    world.assert_each_answered_once()
+
+
 def test_a_zombie_that_wakes_with_a_batch_in_hand_drops_it(world: World, tmp_path: Path) -> None:
     world.announce_folder("1")
     world.send(record(i) for i in range(20))

@@ -6,7 +6,7 @@ from pathlib import Path
 from app.registry import announcer
 from app.registry.mlflow_models import MlflowModels
 from tests.e2e.test_command_line import app, rows
-from tests.e2e.test_void import checked, flow, wait_until_in_force
+from tests.e2e.test_void import flow, wait_until_in_force
 from tests.e2e.test_with_mlflow import MODEL, real_instance, train, with_mlflow
 from tests.harness.world import World, until
 
@@ -26,18 +26,16 @@ def test_under_flow_the_version_before_is_in_force_again_and_each_record_is_answ
             instance.wait_for_event("model.loaded", timeout_s=120)
             instance.wait_until_assigned()
         with flow(world) as sent:
-            announced = app(world, "announce", MODEL, second["version"], "--json")
-            assert rows(announced)[0]["offset"] == 1
+            assert rows(world, "announce", MODEL, second["version"])[0]["offset"] == 1
             wait_until_in_force(world.plan_table(MODEL).plans[1])
             mark = sent["records"]
             until(lambda: sent["records"] > mark + 200)
 
-            (dry,) = checked("rollback", rows(app(world, "rollback", "--dry-run", "--json")))
+            (dry,) = rows(world, "rollback", "--dry-run")
             assert (dry["version"], dry["offset"]) == (first["version"], None)
             assert len(world.plan_table(MODEL).plans) == 2
 
-            run = app(world, "rollback", "--why", "it drifts", "--json")
-            (done,) = checked("rollback", rows(run))
+            (done,) = rows(world, "rollback", "--why", "it drifts")
             assert (done["version"], done["offset"]) == (first["version"], 2)
             assert done["as_at_offset"] == 0
             assert done["instead_of"] == {"version": second["version"], "offset": 1}
@@ -48,7 +46,7 @@ def test_under_flow_the_version_before_is_in_force_again_and_each_record_is_answ
         assert [a.stop(), b.stop()] == [0, 0]
     found = world.assert_each_answered_once(model=MODEL)
     assert {s.announcement_offset for _, s in found.signals} == {0, 1, 2}
-    shown = checked("announcements", rows(app(world, "announcements", "--json")))
+    shown = rows(world, "announcements")
     assert [row["status"] for row in shown] == ["past", "past", "in force"]
     assert shown[2]["why"] == "it drifts"
 

@@ -46,8 +46,12 @@ def app_json(
 
 
 def schema(*command: str) -> dict[str, Any]:
-    """Return the documented schema of a row of a command: of `topics check`, `topics.json`."""
-    names = ["-".join(command[:words]) for words in (2, 1)]
-    file = next(path for name in names if (path := SCHEMAS / f"{name}.json").exists())
-    found: dict[str, Any] = json.loads(file.read_text())
+    """Return the documented schema of a row of a command."""
+    found: dict[str, Any] = json.loads(schema_file(*command).read_text())
     return found
+
+
+def schema_file(*command: str) -> Path:
+    """Return where that stands: of `topics check`, in `topics.json`."""
+    names = ["-".join(command[:words]) for words in (2, 1)]
+    return next(path for name in names if (path := SCHEMAS / f"{name}.json").exists())
