@@ -45,6 +45,7 @@ class Consumer:
     generation: str = "generation 1"
     while_consuming: Callable[[], None] = lambda: None
     sought: list[tuple[int, int]] = field(default_factory=list)
+    resumed: list[int] = field(default_factory=list)
 
     def poll(self, _timeout: float) -> Message | None:
         return self.first
@@ -52,6 +53,9 @@ class Consumer:
     def consume(self, _count: int, timeout: float) -> list[Message]:
         self.while_consuming()
         return self.rest
+
+    def resume(self, partitions: list[TopicPartition]) -> None:
+        self.resumed += [tp.partition for tp in partitions]
 
     def assignment(self) -> list[TopicPartition]:
         return [TopicPartition(TOPIC, number) for number in self.owns]
