@@ -1,6 +1,6 @@
 """What an instance is like now, put together from its parts for whoever asks. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from app.domain.plans import Announcement, Plan, PlanTable
 from app.stream.batches import Hold
@@ -15,6 +15,7 @@ def condition(
     *,
     table_is_read: bool,
     loaded: Sequence[Announcement],
+    why_not_loaded: Callable[[Announcement], str],
     hold: Hold | None,
     feed_staleness_s: float,
     lag: Mapping[int, int],
@@ -26,6 +27,7 @@ def condition(
         now_ms: Unix milliseconds.
         table_is_read: Whether the announcements were once read to their end.
         loaded: The versions that could answer a record now.
+        why_not_loaded: Says why another one could not, for a person.
         hold: Why records wait, None if they don't.
         feed_staleness_s: Since the announcements were last known to be read to their end.
         lag: Records not answered yet, by partition.
@@ -41,7 +43,7 @@ def condition(
             else "no version of the model has been announced"
         )
     elif plan.announcement.digest not in {one.digest for one in loaded}:
-        waits_for = f"version {plan.announcement.model_version}, which is in force, is not loaded"
+        waits_for = why_not_loaded(plan.announcement)
     elif hold is not None:
         waits_for = hold.why
     offsets = {one.announcement.digest: one.offset for one in table.plans}

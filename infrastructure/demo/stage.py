@@ -154,6 +154,7 @@ def _names_of_our_own() -> dict[str, str]:
         "DEAD_LETTERS": "treasury.data.dead-letters",
         "REDRIVEN": "treasury.data.redriven",
         "ANNOUNCEMENTS": "model.registry",
+        "STATUS": "model.status",
     }
     return {
         "KAFKA_CONSUMER_GROUP": unique,

@@ -30,6 +30,7 @@ def state(
         NOW_MS,
         table_is_read=table_is_read,
         loaded=[one.announcement for one in loaded],
+        why_not_loaded=lambda one: f"version {one.model_version} can't be loaded: it is gone",
         hold=hold,
         feed_staleness_s=0.5,
         lag={1: 7},
@@ -48,7 +49,7 @@ def test_it_is_ready_once_the_version_in_force_is_loaded() -> None:
 def test_a_loaded_version_that_is_not_in_force_makes_it_not_ready() -> None:
     found = state([FIRST, SECOND], [FIRST])
     assert not found.ready
-    assert found.waits_for == "version 2, which is in force, is not loaded"
+    assert found.waits_for == "version 2 can't be loaded: it is gone"
 
 
 def test_without_a_plan_it_says_so() -> None:
