@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from app.commands import messages, plans, records, resume, status, stream, topics
+from app.commands import backup, messages, plans, records, resume, status, stream, topics
 from app.commands.terminal import say_error
 from app.domain.errors import DsModelsError
 
@@ -25,6 +25,8 @@ app.command()(plans.announce)
 app.command()(plans.announcements)
 app.command()(records.produce)
 app.command()(messages.inspect)
+app.command()(backup.backup)
+app.command()(backup.restore)
 
 topics_app = typer.Typer(help="The Kafka topics.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")

@@ -6,9 +6,10 @@
     ├── FeedError                      4   the announcements can no longer be followed
     ├── BrokerUnavailable              5   Kafka does not answer
     ├── PartitionsLost                 6   another instance owns our partitions
-    └── ModelError                     7   a model can't be used
-        ├── ModelUnavailable               …now: its registry or artifact is out of reach
-        └── ModelRefused                   …at all: corrupt, unsafe, or of other features
+    ├── ModelError                     7   a model can't be used
+    │   ├── ModelUnavailable               …now: its registry or artifact is out of reach
+    │   └── ModelRefused                   …at all: corrupt, unsafe, or of other features
+    └── BackupError                    9   a backup can't be made, or not be restored here
 
 Bad *input* is never an error: it is a value, a `Rejection` with a reason.
 """
@@ -97,3 +98,13 @@ class ModelRefused(ModelError):
 
     Operator action: restore the artifact, or announce a version that can serve.
     """
+
+
+class BackupError(DsModelsError):
+    """Raised when a backup can't be made, is damaged, or can't be restored to this cluster.
+
+    Operator action: the message says what stands in the way. An interrupted `restore` is begun
+    anew with `--again`; an interrupted `backup` leaves nothing that counts.
+    """
+
+    exit_code = 9
