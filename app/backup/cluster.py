@@ -75,9 +75,9 @@ class Cluster:
 
     def topics(self, names: Sequence[str]) -> dict[str, Topic]:
         """Return those of the topics that exist."""
+        known = self._known()
+        there = [name for name in names if name in known]
         with _mapped():
-            known = self._admin.list_topics(timeout=self._timeout_s).topics
-            there = [name for name in names if name in known]
             configs = self._configs(ResourceType.TOPIC, there)
         return {
             name: Topic(
@@ -142,7 +142,9 @@ class Cluster:
         with _mapped():
             for future in self._admin.delete_topics(list(names)).values():
                 future.result(self._timeout_s)
-        self.wait(lambda: not self.topics(names), f"{', '.join(names)} can't be deleted")
+        self.wait(
+            lambda: not self._known().keys() & set(names), f"{', '.join(names)} can't be deleted"
+        )
 
     def configure(self, configs: Mapping[str, Mapping[str, str | None]]) -> None:
         """Set settings of topics, all in one request; None takes one back to its default.
@@ -229,9 +231,13 @@ class Cluster:
         asked = self._admin.describe_configs([ConfigResource(kind, name) for name in names])
         return {resource.name: future.result(self._timeout_s) for resource, future in asked.items()}
 
-    def _is_usable(self, name: str) -> bool:
+    def _known(self) -> dict[str, Any]:
         with _mapped():
-            topic = self._admin.list_topics(timeout=self._timeout_s).topics.get(name)
+            topics: dict[str, Any] = self._admin.list_topics(timeout=self._timeout_s).topics
+        return topics
+
+    def _is_usable(self, name: str) -> bool:
+        topic = self._known().get(name)
         return topic is not None and all(p.leader >= 0 for p in topic.partitions.values())
 
     def wait(self, condition: Callable[[], bool], what: str) -> None:
