@@ -146,8 +146,14 @@ class Cluster:
             lambda: not self._known().keys() & set(names), f"{', '.join(names)} can't be deleted"
         )
 
-    def configure(self, configs: Mapping[str, Mapping[str, str | None]]) -> None:
+    def configure(
+        self, configs: Mapping[str, Mapping[str, str | None]], *, only_check: bool = False
+    ) -> None:
         """Set settings of topics, all in one request; None takes one back to its default.
+
+        Args:
+            configs: By topic.
+            only_check: Change nothing, but raise as if.
 
         Raises:
             TopicsError: The cluster refuses one.
@@ -172,7 +178,8 @@ class Cluster:
             for name, config in configs.items()
         ]
         try:
-            for future in self._admin.incremental_alter_configs(resources).values():
+            asked = self._admin.incremental_alter_configs(resources, validate_only=only_check)
+            for future in asked.values():
                 future.result(self._timeout_s)
         except KafkaException as error:
             raise TopicsError(f"settings are refused: {error.args[0].str()}") from error

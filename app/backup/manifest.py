@@ -159,6 +159,9 @@ def read(folder: Path) -> Manifest:
         raise BackupError(f"{folder / NAME} is damaged: {error}") from error
     if f"{hashlib.sha256(text).hexdigest()}  {NAME}\n" not in sums:
         raise BackupError(f"{folder / NAME} is damaged: its SHA-256 is not the one in {SUMS}")
+    for name, role in manifest.roles.items():
+        if [part.partition for part in role.partitions] != list(range(len(role.partitions))):
+            raise BackupError(f"{folder / NAME} does not have every partition of {name} once")
     for file in files(manifest):
         if DATA_FILE.fullmatch(file.name) is None:
             raise BackupError(f"{folder / NAME} names a file {file.name!r}, which is no data file")

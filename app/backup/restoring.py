@@ -128,9 +128,12 @@ class Restorer:
             BackupError: It is damaged, or can't be restored here; the message says why.
         """
         whole = manifest.read(folder)
-        for name in whole.roles:
-            if name not in self._where.topics:
-                raise BackupError(f"{folder} has a role {name!r}, which this version doesn't know")
+        unknown = whole.roles.keys() - self._where.topics.keys()
+        if unknown or RECORDS not in whole.roles:
+            raise BackupError(
+                f"{folder} has the roles {', '.join(whole.roles)}; this version of ds-models knows "
+                f"{', '.join(self._where.topics)}, and needs {RECORDS}"
+            )
         _require_few_filled(whole, most_filled)
         self._verify(folder, whole)
         names = {role: self._where.topics[role].name for role in whole.roles}
@@ -169,12 +172,18 @@ class Restorer:
             self._restore(folder, found)
         except KafkaException as error:
             raise BackupError(f"interrupted: {error.args[0].str()}. {_AGAIN}") from error
+        except ValueError as error:  # of offsets
+            raise BackupError(f"the backup contradicts itself: {error}. {_AGAIN}") from error
         except DsModelsError as error:
             raise type(error)(f"{error}. {_AGAIN}") from error
 
     def _restore(self, folder: Path, found: Restorable) -> None:
         copies, specs = found.manifest.roles, self._where.topics
         records = specs[RECORDS].name
+        released: dict[str, dict[str, str | None]] = {
+            specs[role].name: {**dict.fromkeys(HELD), **config}
+            for role, config in found.configs.items()
+        }
         # It ends transactions of an interrupted restore: before their topics are made anew.
         rewriter = Rewriter(self._client, self._cluster, f"ds-models-restore-{self._where.group}")
         self._cluster.delete(found.half_restored)
@@ -189,18 +198,14 @@ class Restorer:
                 self._cluster.create(
                     specs[role].name, len(copy.partitions), specs[role].replication
                 )
+        self._cluster.configure(released, only_check=True)
         self._write(folder, found.manifest, rewriter)
         for role, copy in copies.items():
             self._read_again(folder, role, copy)
         self._cluster.commit(self._where.group, records, found.committed)
         if self._committed(records, copies[RECORDS]) != found.committed:
             raise BackupError(f"{self._where.group} has other offsets than were committed")
-        self._cluster.configure(
-            {
-                specs[role].name: {**dict.fromkeys(HELD), **config}
-                for role, config in found.configs.items()
-            }
-        )
+        self._cluster.configure(released)
 
     def _write(self, folder: Path, whole: Manifest, rewriter: Rewriter) -> None:
         totals = {

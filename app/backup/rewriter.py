@@ -1,7 +1,6 @@
 """Doing the steps of `app.backup.steps` on a cluster, for many partitions side by side."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import cycle
 from typing import Any
 
 from confluent_kafka import Producer
@@ -20,9 +19,9 @@ _Steps = Mapping[Place, Step[Entry]]
 class Rewriter:
     """Writes partitions that nobody else writes. Every method may raise KafkaException.
 
-    The end of the log is asked for after each transaction, and must be where it was expected:
-    `commit_transaction` returns before its markers are written, and what is written next must
-    stand behind them.
+    A transaction ends before its markers are written, and what is written next must stand behind
+    them. The next transaction of the same producer does: the broker has it wait. Before anything
+    else is written, the end of the log is asked for until it is where it must be.
 
     Args:
         client: Configuration of a Kafka client.
@@ -49,20 +48,16 @@ class Rewriter:
             "error_cb": lambda _error: None,
         }
         self._plain = Producer({**shared, "linger.ms": 5})
-        # Two, in turns: one would wait for its own markers.
-        transactional = [
-            Producer({**shared, "transactional.id": f"{name}-{number}"}) for number in range(2)
-        ]
-        for producer in transactional:
-            producer.init_transactions(_TIMEOUT_S)
-        self._transactional = cycle(transactional)
+        self._transactional = Producer({**shared, "transactional.id": name})
+        self._transactional.init_transactions(_TIMEOUT_S)
+        self._marked: set[Place] = set()  # whose last markers may not be written yet
         self._ends: dict[Place, int] = {}
         self._progress: Callable[[Place, int], None] = lambda _place, _offsets: None
 
     def write(
         self, plans: Mapping[Place, Iterator[Step[Entry]]], progress: Callable[[Place, int], None]
-    ) -> dict[Place, int]:
-        """Do the steps of each partition in their order; return the ends of the logs.
+    ) -> None:
+        """Do the steps of each partition in their order; return once all of it is there.
 
         Args:
             plans: The steps of each partition, which must be empty.
@@ -79,7 +74,6 @@ class Rewriter:
             going = {place: going[place] for place in now}
             self._do(now)
         self._require_ends(list(plans))
-        return self._ends
 
     def _do(self, steps: _Steps) -> None:
         heads = {place: step for place, step in steps.items() if isinstance(step, Head)}
@@ -88,31 +82,29 @@ class Rewriter:
         aborted = {place: step for place, step in steps.items() if isinstance(step, Aborted)}
         for place, head in heads.items():
             self._fill(self._plain, place, head.offsets)
+        if marked := self._marked & plain.keys():
+            self._require_ends(sorted(marked))
+            self._marked -= marked
         for place, step in plain.items():
             self._send(self._plain, place, step.entries)
         self._flush(self._plain)
         self._cluster.delete_before({place: head.offsets for place, head in heads.items()})
+        producer = self._transactional
         if committed:
-            producer = self._begin()
+            producer.begin_transaction()
             for place, transaction in committed.items():
                 self._send(producer, place, transaction.entries)
                 self._took(place, 1)
             self._flush(producer)
             producer.commit_transaction(_TIMEOUT_S)
         if aborted:
-            producer = self._begin()
+            producer.begin_transaction()
             for place, gap in aborted.items():
                 self._fill(producer, place, gap.offsets - 1)
                 self._took(place, 1)
             self._flush(producer)  # what is not sent yet would never be
             producer.abort_transaction(_TIMEOUT_S)
-        if committed or aborted:
-            self._require_ends([*committed, *aborted])
-
-    def _begin(self) -> Any:
-        producer = next(self._transactional)
-        producer.begin_transaction()
-        return producer
+        self._marked |= committed.keys() | aborted.keys()
 
     def _send(self, producer: Any, place: Place, entries: Sequence[Entry]) -> None:
         topic, partition = place

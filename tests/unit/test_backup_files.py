@@ -143,6 +143,13 @@ def test_a_file_outside_the_folder_is_refused(tmp_path: Path) -> None:
         manifest.read(tmp_path)
 
 
+def test_a_partition_that_is_missing_is_told(tmp_path: Path) -> None:
+    text = msgspec.json.encode(made(tmp_path)).replace(b'"partition":0', b'"partition":1')
+    manifest.write(tmp_path, msgspec.json.decode(text, type=Manifest))
+    with pytest.raises(BackupError, match="does not have every partition of records once"):
+        manifest.read(tmp_path)
+
+
 def test_a_folder_without_a_manifest_is_no_backup(tmp_path: Path) -> None:
     with pytest.raises(BackupError, match="is no backup"):
         manifest.read(tmp_path)
