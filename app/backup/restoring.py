@@ -185,7 +185,7 @@ class Restorer:
             for role, config in found.configs.items()
         }
         # It ends transactions of an interrupted restore: before their topics are made anew.
-        rewriter = Rewriter(self._client, self._cluster, f"ds-models-restore-{self._where.group}")
+        rewriter = Rewriter(self._client, self._cluster, f"ds-models-restore-{records}")
         self._cluster.delete(found.half_restored)
         if records in found.half_restored:
             self._cluster.wait(
