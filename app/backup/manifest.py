@@ -1,4 +1,4 @@
-"""`manifest.json`: what a backup holds, and what it can't know. Schema: docs/schemas."""
+"""`manifest.json`: what a backup holds, and what it can't know. Schema: docs/schemas/files."""
 
 import hashlib
 import os

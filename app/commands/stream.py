@@ -31,8 +31,8 @@ def run(
     shows the metrics and the health of all.
 
     Exit codes: 0 stopped as asked; 1 unexpected; 2 settings; 3 topics; 4 the announcements can't
-    be followed; 5 no broker; 6 the group went on without us; 7 model. After any of them the next
-    instance goes on where this one stopped, and nothing is lost.
+    be followed; 5 no broker; 6 the group went on without us; 7 model; 9 is of backups alone. After
+    any of them the next instance goes on where this one stopped, and nothing is lost.
     """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):  # until the stream has handlers of its own

@@ -132,7 +132,9 @@ def folder(tmp_path: Path) -> Path:
 def read_manifest(folder: Path) -> Manifest:
     """Return the manifest, which must be as its schema says."""
     document = json.loads((folder / manifest.NAME).read_text())
-    jsonschema.validate(document, json.loads((SCHEMAS / "backup-manifest.json").read_text()))
+    jsonschema.validate(
+        document, json.loads((SCHEMAS / "files" / "backup-manifest.json").read_text())
+    )
     return manifest.read(folder)
 
 
