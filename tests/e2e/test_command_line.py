@@ -33,6 +33,7 @@ def rows(run: subprocess.CompletedProcess[str]) -> list[dict[str, object]]:
     "command",
     [
         *([], ["run"], ["announce"], ["announcements"], ["produce"], ["inspect"]),
+        *(["backup"], ["restore"]),
         *(["topics"], ["topics", "create"], ["topics", "check"]),
     ],
 )
