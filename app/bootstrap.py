@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
+    from app.backup.making import Progress
+    from app.backup.manifest import Manifest
+    from app.backup.restoring import Restorer
     from app.domain.plans import Plan, Void
     from app.domain.rollback import Rollback
     from app.registry.mlflow_models import MlflowModels
@@ -450,6 +453,55 @@ def _marks(settings: Settings) -> Marks:
 
     messages = reading.read(kafka(settings), settings.topics.redriven)
     return redriven.Marks.of(messages, settings.topics.dead_letters)
+
+
+def back_up(settings: Settings, folder: Path, progress: Progress) -> Manifest:
+    """Write a backup of our topics and the group's offsets into a new folder.
+
+    Raises:
+        BackupError: It can't be made.
+        TopicsError: A topic is missing.
+        BrokerUnavailable: Kafka is away.
+    """
+    from app.backup import making  # noqa: PLC0415
+    from app.backup.roles import ROLES  # noqa: PLC0415
+    from app.tools.announcement_history import instant  # noqa: PLC0415
+
+    connection.require_broker(settings.kafka.bootstrap_servers)
+    what = making.What(
+        topics={role: getattr(settings.topics, role.name) for role in ROLES},
+        group=settings.kafka.consumer_group,
+        model=settings.model.name,
+        guarantee=settings.stream.guarantee,
+    )
+    return making.back_up(
+        kafka(settings), what, folder, lambda: instant(round(time.time() * 1000)), progress
+    )
+
+
+def restorer(settings: Settings, progress: Progress) -> Restorer:
+    """Return what restores backups to the topics and the group of the settings.
+
+    Raises:
+        BrokerUnavailable: Kafka is away.
+    """
+    from app.backup.restoring import Restorer, Where  # noqa: PLC0415
+    from app.backup.roles import ROLES  # noqa: PLC0415
+
+    connection.require_broker(settings.kafka.bootstrap_servers)
+    specs = {spec.name: spec for spec in topic_specs(settings)}
+    topics = {role.name: specs[getattr(settings.topics, role.name)] for role in ROLES}
+    return Restorer(kafka(settings), Where(topics, settings.kafka.consumer_group), progress)
+
+
+def create_topics(settings: Settings) -> list[str]:
+    """Make our topics that are missing; return their names.
+
+    Raises:
+        BrokerUnavailable: Kafka is away.
+        TopicsError: It refuses one.
+    """
+    return topic_catalog(settings).create(topic_specs(settings))
 
 
 def decoder(settings: Settings) -> RecordDecoder:

@@ -7,6 +7,7 @@ import sys
 import typer
 
 from app.commands import (
+    backup,
     dead_letters,
     messages,
     plans,
@@ -41,6 +42,8 @@ app.command()(records.produce)
 app.command()(messages.inspect)
 app.command()(dead_letters.dead_letters)
 app.command()(redrive.redrive)
+app.command()(backup.backup)
+app.command()(backup.restore)
 
 topics_app = typer.Typer(help="The Kafka topics.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")

@@ -9,7 +9,8 @@
     ├── ModelError                     7   a model can't be used
     │   ├── ModelUnavailable               …now: its registry or artifact is out of reach
     │   └── ModelRefused                   …at all: corrupt, unsafe, or of other features
-    └── Refused                        8   what a command was asked for can't be: nothing was done
+    ├── Refused                        8   what a command was asked for can't be: nothing was done
+    └── BackupError                    9   a backup can't be made, or not be restored here
 
 Bad *input* is never an error: it is a value, a `Rejection` with a reason.
 """
@@ -107,3 +108,13 @@ class Refused(DsModelsError):
     """
 
     exit_code = 8
+
+
+class BackupError(DsModelsError):
+    """Raised when a backup can't be made, is damaged, or can't be restored to this cluster.
+
+    Operator action: the message says what stands in the way. An interrupted `restore` is begun
+    anew with `--again`; an interrupted `backup` leaves nothing that counts.
+    """
+
+    exit_code = 9

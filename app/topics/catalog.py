@@ -182,11 +182,12 @@ class TopicCatalog:
             )
             for spec in specs
             for setting, needed in spec.required.items()
-            if not _satisfies(actual[spec.name][setting].value, needed)
+            if not satisfies(actual[spec.name][setting].value, needed)
         ]
 
 
-def _satisfies(found: str, needed: str) -> bool:
+def satisfies(found: str, needed: str) -> bool:
+    """Say whether a setting has a value that a `TopicSpec` requires."""
     if needed.startswith("<="):
         return int(found) <= int(needed[2:])
     if needed.startswith(">="):

@@ -26,6 +26,7 @@ def rows(world: World, *arguments: str) -> list[dict[str, Any]]:
         *([], ["run"], ["announce"], ["announcements"], ["produce"], ["inspect"]),
         *(["dead-letters"], ["redrive"]),
         *(["rollback"], ["void"]),
+        *(["backup"], ["restore"]),
         *(["topics"], ["topics", "create"], ["topics", "check"]),
     ],
 )

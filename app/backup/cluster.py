@@ -1,0 +1,286 @@
+"""What is asked of the cluster, and done there, besides reading and writing messages."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupState,
+    KafkaError,
+    KafkaException,
+    TopicPartition,
+)
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ConfigSource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
+
+from app.domain.errors import BackupError, BrokerUnavailable, TopicsError
+
+_LONGEST = "9223372036854775807"
+
+HELD = {
+    "message.timestamp.type": "CreateTime",  # times can be given; and `run` refuses the topic
+    "message.timestamp.before.max.ms": _LONGEST,
+    "message.timestamp.after.max.ms": _LONGEST,
+    "cleanup.policy": "delete",
+    "retention.ms": "-1",  # old messages stay until all is there
+    "retention.bytes": "-1",
+    "max.message.bytes": "104857600",
+}
+"""Settings of a topic while it is restored. One that has all of them is an interrupted restore."""
+
+Place = tuple[str, int]
+"""Topic and partition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic that exists.
+
+    Attributes:
+        own_config: Its settings without the broker's defaults.
+    """
+
+    partitions: int
+    own_config: dict[str, str]
+
+    @property
+    def is_half_restored(self) -> bool:
+        """Say whether a restore was interrupted here."""
+        return HELD.items() <= self.own_config.items()
+
+
+class Cluster:
+    """One Kafka cluster. Every method may raise BrokerUnavailable.
+
+    Args:
+        client: Configuration of a Kafka client.
+        timeout_s: The longest that one question may take.
+    """
+
+    def __init__(self, client: Mapping[str, Any], timeout_s: float = 30.0) -> None:
+        self._quiet = {"log_level": 0, **client, "error_cb": lambda _error: None}
+        self._admin = AdminClient(self._quiet)
+        self._timeout_s = timeout_s
+
+    def topics(self, names: Sequence[str]) -> dict[str, Topic]:
+        """Return those of the topics that exist."""
+        known = self._known()
+        there = [name for name in names if name in known]
+        with _mapped():
+            configs = self._configs(ResourceType.TOPIC, there)
+        return {
+            name: Topic(
+                len(known[name].partitions),
+                {
+                    setting: entry.value
+                    for setting, entry in configs[name].items()
+                    if entry.source == ConfigSource.DYNAMIC_TOPIC_CONFIG.value
+                },
+            )
+            for name in there
+        }
+
+    def default_retention_ms(self) -> int:
+        """Return how long a topic keeps messages that does not say it; -1 for ever."""
+        with _mapped():
+            broker = str(next(iter(self._admin.list_topics(timeout=self._timeout_s).brokers)))
+            settings = self._configs(ResourceType.BROKER, [broker])[broker]
+        for setting, factor in (("ms", 1), ("minutes", 60_000), ("hours", 3_600_000)):
+            entry = settings.get(f"log.retention.{setting}")
+            if entry is not None and entry.value is not None:
+                return int(entry.value) * factor if int(entry.value) >= 0 else -1
+        return 7 * 24 * 3_600_000
+
+    def starts(self, places: Sequence[Place]) -> dict[Place, int]:
+        """Return the first offset of the log of each partition."""
+        return self._offsets(places, OffsetSpec.earliest())
+
+    def ends(self, places: Sequence[Place]) -> dict[Place, int]:
+        """Return the end of the log of each partition, transactions or not."""
+        return self._offsets(places, OffsetSpec.latest())
+
+    def _offsets(self, places: Sequence[Place], spec: OffsetSpec) -> dict[Place, int]:
+        with _mapped():
+            asked = self._admin.list_offsets(
+                {TopicPartition(*place): spec for place in places},
+                request_timeout=self._timeout_s,
+            )
+            return {
+                (place.topic, place.partition): future.result(self._timeout_s).offset
+                for place, future in asked.items()
+            }
+
+    def create(self, name: str, partitions: int, replication: int) -> None:
+        """Make a topic that is held; return once it can be written.
+
+        Raises:
+            TopicsError: The cluster refuses it.
+        """
+        topic = NewTopic(name, partitions, replication, config=HELD)
+        try:
+            for future in self._admin.create_topics([topic]).values():
+                future.result(self._timeout_s)
+        except KafkaException as error:
+            raise TopicsError(f"{name} can't be created: {error.args[0].str()}") from error
+        self.wait(lambda: self._is_usable(name), f"{name} was created, but can't be seen")
+
+    def delete(self, names: Sequence[str]) -> None:
+        """Delete topics; return once they are gone."""
+        if not names:
+            return
+        with _mapped():
+            for future in self._admin.delete_topics(list(names)).values():
+                future.result(self._timeout_s)
+        self.wait(
+            lambda: not self._known().keys() & set(names), f"{', '.join(names)} can't be deleted"
+        )
+
+    def configure(
+        self, configs: Mapping[str, Mapping[str, str | None]], *, only_check: bool = False
+    ) -> None:
+        """Set settings of topics, all in one request; None takes one back to its default.
+
+        Args:
+            configs: By topic.
+            only_check: Change nothing, but raise as if.
+
+        Raises:
+            TopicsError: The cluster refuses one.
+        """
+        if not configs:
+            return
+        resources = [
+            ConfigResource(
+                ResourceType.TOPIC,
+                name,
+                incremental_configs=[
+                    ConfigEntry(
+                        setting,
+                        value,
+                        incremental_operation=AlterConfigOpType.DELETE
+                        if value is None
+                        else AlterConfigOpType.SET,
+                    )
+                    for setting, value in config.items()
+                ],
+            )
+            for name, config in configs.items()
+        ]
+        try:
+            asked = self._admin.incremental_alter_configs(resources, validate_only=only_check)
+            for future in asked.values():
+                future.result(self._timeout_s)
+        except KafkaException as error:
+            raise TopicsError(f"settings are refused: {error.args[0].str()}") from error
+
+    def delete_before(self, starts: Mapping[Place, int]) -> None:
+        """Delete the messages below an offset of each partition."""
+        if not starts:
+            return
+        with _mapped():
+            asked = self._admin.delete_records(
+                [TopicPartition(*place, start) for place, start in starts.items()]
+            )
+            for future in asked.values():
+                future.result(self._timeout_s)
+
+    def members(self, group: str) -> int:
+        """Return how many live members a consumer group has."""
+        with _mapped():
+            (future,) = self._admin.describe_consumer_groups([group]).values()
+            try:
+                found = future.result(self._timeout_s)
+            except KafkaException as error:
+                if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+                    return 0
+                raise
+        return 0 if found.state == ConsumerGroupState.DEAD else len(found.members)
+
+    def committed(self, group: str, topic: str, partitions: int) -> dict[int, int]:
+        """Return what the group has committed, of the partitions where it has."""
+        with _mapped(), self._member(group) as member:
+            return committed(member, topic, partitions, self._timeout_s)
+
+    def commit(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
+        """Commit offsets of a group without members."""
+        if not offsets:
+            return
+        with _mapped(), self._member(group) as member:
+            committed(member, topic, 1, self._timeout_s)  # finds the group's coordinator
+            places = [TopicPartition(topic, *place) for place in offsets.items()]
+            for place in member.commit(offsets=places, asynchronous=False):
+                if place.error is not None:
+                    raise KafkaException(place.error)
+
+    @contextmanager
+    def _member(self, group: str) -> Iterator[Any]:
+        # `AdminClient.list_consumer_group_offsets` of librdkafka 2.12.1 can end the process.
+        consumer = Consumer({**self._quiet, "group.id": group, "enable.auto.commit": False})
+        try:
+            yield consumer
+        finally:
+            consumer.close()
+
+    def _configs(self, kind: ResourceType, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+        if not names:
+            return {}
+        asked = self._admin.describe_configs([ConfigResource(kind, name) for name in names])
+        return {resource.name: future.result(self._timeout_s) for resource, future in asked.items()}
+
+    def _known(self) -> dict[str, Any]:
+        with _mapped():
+            topics: dict[str, Any] = self._admin.list_topics(timeout=self._timeout_s).topics
+        return topics
+
+    def _is_usable(self, name: str) -> bool:
+        topic = self._known().get(name)
+        return topic is not None and all(p.leader >= 0 for p in topic.partitions.values())
+
+    def wait(self, condition: Callable[[], bool], what: str) -> None:
+        """Poll until the condition holds.
+
+        Raises:
+            BackupError: It does not in time.
+        """
+        deadline = time.monotonic() + self._timeout_s
+        while not condition():
+            if time.monotonic() > deadline:
+                raise BackupError(f"{what} after {self._timeout_s:.0f} s")
+            time.sleep(0.05)
+
+
+def committed(consumer: Any, topic: str, partitions: int, timeout_s: float) -> dict[int, int]:
+    """Return what the consumer's group has committed, of the partitions where it has.
+
+    Raises:
+        KafkaException: The broker does not say.
+    """
+    places = [TopicPartition(topic, number) for number in range(partitions)]
+    found = {}
+    for place in consumer.committed(places, timeout=timeout_s) if places else ():
+        if place.error is not None:
+            raise KafkaException(place.error)
+        if place.offset >= 0:
+            found[place.partition] = place.offset
+    return found
+
+
+@contextmanager
+def _mapped() -> Iterator[None]:
+    try:
+        yield
+    except KafkaException as error:
+        raise BrokerUnavailable(f"Kafka does not answer: {error.args[0].str()}") from error
+    except TimeoutError as error:
+        raise BrokerUnavailable("Kafka does not answer in time") from error
