@@ -4,11 +4,13 @@ import copy
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -65,9 +67,9 @@ def said(done: subprocess.CompletedProcess[str], schema: str, code: int = 0) -> 
     return row
 
 
-def beside(world: World, suffix: str = "restored") -> World:
-    """Return a world of other names on the same broker, of which nothing is made."""
-    other = copy.copy(world)
+def beside(world: World) -> World:
+    """Return a world of new names on the same broker, of which nothing is made."""
+    other, suffix = copy.copy(world), uuid.uuid4().hex[:6]
     names = [f"DS_MODELS_TOPICS__{role.upper()}" for role in (*ROLES, "status")]
     other.environment = {
         **world.environment,
@@ -396,13 +398,22 @@ def test_the_weaker_guarantee_is_told_but_is_no_fault(world: World, folder: Path
 # --- refused ---
 
 
-@pytest.fixture
-def backed_up(world: World, tmp_path: Path, folder: Path) -> Path:
-    """A backup with answers, and with records that wait; the first records are deleted."""
-    answered(world, tmp_path)
+@pytest.fixture(scope="module")
+def source(bootstrap_servers: str, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Topics with answers, and with records that wait; the first records are deleted."""
+    folder = tmp_path_factory.mktemp("source")
+    world = World(bootstrap_servers, folder)
+    answered(world, folder)
     delete_before(world, 0, 5)
     world.send(record(i) for i in range(100))
-    assert run(world, "backup", str(folder)).returncode == 0
+    return world
+
+
+@pytest.fixture(scope="module")
+def backed_up(source: World) -> Path:
+    """A backup of them."""
+    folder = source.folder / "monday"
+    assert run(source, "backup", str(folder)).returncode == 0
     return folder
 
 
@@ -429,42 +440,46 @@ def test_a_disk_that_takes_no_more_leaves_nothing(world: World, folder: Path) ->
     assert list(folder.parent.iterdir()) == []
 
 
-def test_a_damaged_backup_is_refused_before_anything_is_made(world: World, backed_up: Path) -> None:
-    path = backed_up / "signals-1.gz"
+def test_a_damaged_backup_is_refused_before_anything_is_made(
+    source: World, tmp_path: Path, backed_up: Path
+) -> None:
+    damaged = tmp_path / "damaged"
+    shutil.copytree(backed_up, damaged)
+    path = damaged / "signals-1.gz"
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
-    other = beside(world)
-    refused = run(other, "restore", str(backed_up))
+    other = beside(source)
+    refused = run(other, "restore", str(damaged))
     assert refused.returncode == 9
     assert "signals-1.gz has another SHA-256" in refused.stderr
     assert not exists(other, "records")
 
 
 def test_topics_that_hold_something_are_refused_and_stay_as_they_are(
-    world: World, backed_up: Path
+    source: World, backed_up: Path
 ) -> None:
-    before = held(world, "records")
+    before = held(source, "records")
     for options in ([], ["--again"], ["--check"]):
-        refused = run(world, "restore", str(backed_up), *options, KAFKA_CONSUMER_GROUP="of-nobody")
+        refused = run(source, "restore", str(backed_up), *options, KAFKA_CONSUMER_GROUP="of-nobody")
         assert refused.returncode == 9
-        assert f"{topic(world, 'records')} is not empty" in refused.stderr
-    assert held(world, "records") == before
+        assert f"{topic(source, 'records')} is not empty" in refused.stderr
+    assert held(source, "records") == before
 
 
-def test_a_group_that_is_in_use_is_refused(world: World, tmp_path: Path, backed_up: Path) -> None:
-    other = beside(world)
+def test_a_group_that_is_in_use_is_refused(source: World, tmp_path: Path, backed_up: Path) -> None:
+    other = beside(source)
     other.create_topics()
     with Instance(other.environment, tmp_path / "lives.log") as instance:
         instance.wait_until_assigned()
         group = other.environment["KAFKA_CONSUMER_GROUP"]
-        third = beside(world, "third")
+        third = beside(source)
         refused = run(third, "restore", str(backed_up), KAFKA_CONSUMER_GROUP=group)
         assert refused.returncode == 9
         assert "has 1 live members" in refused.stderr
 
     third.create_topics()
-    consumer = Consumer({**world.client, "group.id": third.settings.kafka.consumer_group})
+    consumer = Consumer({**source.client, "group.id": third.settings.kafka.consumer_group})
     consumer.commit(offsets=[TopicPartition(topic(third, "records"), 2, 0)], asynchronous=False)
     consumer.close()
     refused = run(third, "restore", str(backed_up))
@@ -473,9 +488,9 @@ def test_a_group_that_is_in_use_is_refused(world: World, tmp_path: Path, backed_
 
 
 def test_topics_that_are_there_and_empty_are_taken_and_keep_their_settings(
-    world: World, backed_up: Path
+    source: World, backed_up: Path
 ) -> None:
-    other = beside(world)
+    other = beside(source)
     other.create_topics()
     configure(other, "records", {"retention.ms": "1"})
     refused = run(other, "restore", str(backed_up))
@@ -483,13 +498,13 @@ def test_topics_that_are_there_and_empty_are_taken_and_keep_their_settings(
     assert "waits for its answer" in refused.stderr
     assert log(other, "records") == [(0, 0)] * 4
     assert run(other, "restore", str(backed_up), "--yes").returncode == 0
-    assert held(other, "announcements") == held(world, "announcements")
+    assert held(other, "announcements") == held(source, "announcements")
     assert config(other, "records")["retention.ms"] == "1"
     assert run(other, "topics", "check").returncode == 0
 
 
-def test_empty_topics_with_other_partitions_are_refused(world: World, backed_up: Path) -> None:
-    other = beside(world)
+def test_empty_topics_with_other_partitions_are_refused(source: World, backed_up: Path) -> None:
+    other = beside(source)
     other.environment["DS_MODELS_TOPICS__PARTITIONS"] = "3"
     other.create_topics()
     refused = run(other, "restore", str(backed_up))
@@ -551,9 +566,9 @@ def test_a_backup_that_was_killed_leaves_none_and_the_next_one_is_whole(
     ],
 )
 def test_a_restore_that_was_killed_is_refused_by_all_until_it_is_begun_again(
-    world: World, backed_up: Path, point: str
+    source: World, backed_up: Path, point: str
 ) -> None:
-    other = beside(world)
+    other = beside(source)
     killed_after(other, point, "restore", str(backed_up))
     assert exists(other, "records")
     serving = run(other, "run")
@@ -568,12 +583,12 @@ def test_a_restore_that_was_killed_is_refused_by_all_until_it_is_begun_again(
     for role in ROLES:
         assert held(other, role) == in_backup(backed_up, role)
         assert log(other, role) == [(p.start, p.end) for p in kept.roles[role].partitions]
-    assert committed(other) == committed(world)
+    assert committed(other) == committed(source)
     assert run(other, "topics", "check").returncode == 0
 
 
-def test_what_is_half_restored_is_not_backed_up(world: World, backed_up: Path) -> None:
-    other = beside(world)
+def test_what_is_half_restored_is_not_backed_up(source: World, backed_up: Path) -> None:
+    other = beside(source)
     killed_after(other, "app.backup.cluster:Cluster.commit:1", "restore", str(backed_up))
     refused = run(other, "backup", str(backed_up.with_name("of-a-half")))
     assert refused.returncode == 9
@@ -581,9 +596,9 @@ def test_what_is_half_restored_is_not_backed_up(world: World, backed_up: Path) -
 
 
 def test_again_deletes_no_topic_that_only_has_the_wrong_timestamps(
-    world: World, backed_up: Path
+    source: World, backed_up: Path
 ) -> None:
-    other = beside(world)
+    other = beside(source)
     other.create_topics()
     configure(other, "records", {"message.timestamp.type": "CreateTime"})
     other.send([record(1)])
