@@ -111,6 +111,7 @@ def test_a_poisonous_record_becomes_a_dead_letter_alone(world: World, tmp_path: 
 def test_every_kind_of_bad_input_becomes_a_dead_letter_with_its_reason(
     world: World, tmp_path: Path
 ) -> None:
+    world.environment["DS_MODELS_BREAKER__WINDOW"] = "0"  # half of them are bad
     folder = models.save(tmp_path / "artifacts", "1")
     world.announce(models.announcement(MODEL, "1", folder))
     due = set(Reason) - {Reason.MODEL_RAISED, Reason.BAD_PREDICTION}
