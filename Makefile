@@ -29,7 +29,7 @@ demo: setup ## show the whole product at work; KEEP=1 leaves it running
 
 .PHONY: test
 test: setup ## run all tests, against a real broker and a real MLflow server
-	$(RUN) -m pytest
+	$(RUN) -m pytest -n 2 --dist worksteal
 
 .PHONY: check
 check: setup ## format, lint, types, import contracts and executed examples
