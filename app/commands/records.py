@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from itertools import islice
-from typing import Annotated
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.commands.terminal import AsJson, print_rows, read_settings
 from app.domain.records import Reason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from app.tools.samples import Sample
 
 _MAKABLE = [r.value for r in Reason if r not in (Reason.MODEL_RAISED, Reason.BAD_PREDICTION)]
 
@@ -47,7 +54,7 @@ def produce(
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed, the same records.")] = 0,
-    series: Annotated[int, typer.Option(min=1, help="How many keys.")] = 8,
+    series: Annotated[int | None, typer.Option(min=1, help="How many keys; 8 if not said.")] = None,
     seasonality: Annotated[
         float,
         typer.Option(
@@ -64,36 +71,70 @@ def produce(
             "to 2 in all; below 0, they fall.",
         ),
     ] = 0.0,
+    from_csv: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the rows of this CSV file, in order, instead of a simulation.",
+        ),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CSV_NAME=FEATURE",
+            help="A column that is not named as the feature is; `id`, `month` and `key` are "
+            "possible as well. Say it again for more.",
+        ),
+    ] = None,
+    send_bad_rows: Annotated[
+        bool,
+        typer.Option(
+            "--send-bad-rows", help="Send rows that become dead letters; else they are an error."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write test records to the input topic; Ctrl+C ends it with a summary all the same."""
+    """Write records to the input topic, simulated ones or real history.
+
+    Ctrl+C ends it with a summary all the same.
+    """
     from app import bootstrap  # noqa: PLC0415
+    from app.tools import csv_history, simulated_records  # noqa: PLC0415
     from app.tools.produce_command import produce_with_progress  # noqa: PLC0415
-    from app.tools.simulated_records import records  # noqa: PLC0415
+    from app.tools.samples import Spoiler  # noqa: PLC0415
 
     if bad_kind and not bad:
+        raise typer.BadParameter("say with --bad how many, as in --bad 0.02 --bad-kind not_json")
+    if from_csv is None and (column or send_bad_rows):
+        raise typer.BadParameter("--column and --send-bad-rows are for --from-csv")
+    if from_csv is not None and (series or seasonality or drift):
         raise typer.BadParameter(
-            "--bad says how many; for instance --bad 0.02", param_hint="bad-kind"
+            "--series, --seasonality and --drift are of a simulation, not for --from-csv"
         )
     settings = read_settings()
     try:
-        samples = records(
-            seed,
-            bad,
-            series,
-            settings.records.max_bytes,
-            reasons=[Reason(kind) for kind in bad_kind or ()],
-            seasonality=seasonality,
-            drift=drift,
+        spoiler = Spoiler(
+            seed, bad, settings.records.max_bytes, [Reason(kind) for kind in bad_kind or ()]
         )
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
+    samples: Iterator[Sample]
+    if from_csv is None:
+        endless = simulated_records.simulated(
+            seed, spoiler, series or 8, seasonality=seasonality, drift=drift
+        )
+        samples, total = islice(endless, count), count
+    else:
+        read = partial(
+            csv_history.read,
+            from_csv,
+            csv_history.parse_columns(column or ()),
+            bootstrap.decoder(settings),
+            bad_rows=send_bad_rows,
+        )
+        samples, total = csv_history.samples(read, spoiler, count)
     summary = produce_with_progress(
-        bootstrap.kafka(settings),
-        settings.topics.records,
-        islice(samples, count),
-        count,
-        rate,
+        bootstrap.kafka(settings), settings.topics.records, samples, total, rate
     )
     if as_json:
         print_rows([summary.as_dict()])
