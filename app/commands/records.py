@@ -35,16 +35,17 @@ def _makable(kinds: list[str] | None) -> list[str] | None:
 
 
 def produce(
-    count: Annotated[int | None, typer.Option(min=1, help="How many; endless if not said.")] = None,
+    count: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many; if not said, endless, or all rows of the file."),
+    ] = None,
     rate: Annotated[
         float | None,
         typer.Option(
             min=0.001, callback=_finite, help="Records a second; else as fast as it goes."
         ),
     ] = None,
-    bad: Annotated[
-        float, typer.Option(min=0, max=1, callback=_finite, help="The share of bad records.")
-    ] = 0.0,
+    bad: Annotated[float, typer.Option(min=0, max=1, help="The share of bad records.")] = 0.0,
     bad_kind: Annotated[
         list[str] | None,
         typer.Option(
@@ -59,14 +60,15 @@ def produce(
         float,
         typer.Option(
             min=0,
-            callback=_finite,
+            max=10,
             help="The amplitude of a yearly cycle, in standard deviations; 1 is plain to see.",
         ),
     ] = 0.0,
     drift: Annotated[
         float,
         typer.Option(
-            callback=_finite,
+            min=-24,
+            max=24,
             help="By how many standard deviations the features rise in a year of the records, up "
             "to 2 in all; below 0, they fall.",
         ),
