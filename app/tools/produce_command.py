@@ -101,8 +101,9 @@ def produce_with_progress(
 
 
 class _Rate(ProgressColumn):
-    """Records a second, of the last seconds."""
+    """Records a second, of the last seconds; of the whole run if that was too short for it."""
 
     def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed or 0
+        whole = task.completed / task.elapsed if task.elapsed else 0.0
+        speed = task.finished_speed or task.speed or whole
         return Text(f"{speed:,.0f}/s", style="cyan")

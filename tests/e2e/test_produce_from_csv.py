@@ -1,8 +1,11 @@
 """`produce --from-csv` on the real broker: real history through the stream, and what stops it."""
 
 import csv
+import json
 import math
 import os
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +18,7 @@ from models.register_model_in_mlflow import load
 from models.treasury_price_model import table_of
 from tests.harness.instances import ROOT, Instance
 from tests.harness.terminal import app, app_json
-from tests.harness.world import World
+from tests.harness.world import World, until
 
 MODEL = "treasury-price-model"
 HISTORY = ROOT / "tests" / "data" / "us-2019-2023.csv"
@@ -119,8 +122,8 @@ def test_a_count_and_a_rate_are_kept_and_the_bar_counts_the_rows(world: World) -
     assert "24/24" in done.stderr
     assert "24 records in" in done.stdout
     assert len(sent(world)) == 24
-    done = app(world.environment, "produce", *options)
-    assert "60/60" in done.stderr
+    done = app(world.environment, "produce", "--from-csv", str(HISTORY), *MAPPED)
+    assert re.search(r"60/60 [1-9][0-9,]*/s", done.stderr)
 
 
 def test_a_missing_column_is_named_with_what_there_is(world: World) -> None:
@@ -139,10 +142,10 @@ def test_a_missing_column_is_named_with_what_there_is(world: World) -> None:
         (("--send-bad-rows",), "are for --from-csv"),
         (("--bad-kind", "not_json"), "--bad how many"),
         (("--bad", "0.1", "--bad-kind", "model_raised"), "is none of empty, too_large"),
-        (("--drift", "nan"), "nan is not in the range"),
-        (("--seasonality", "nan"), "nan is not in the range"),
+        (("--drift", "nan"), "should be less than"),
+        (("--seasonality", "nan"), "should be less than"),
         (("--rate", "inf"), "not a finite number"),
-        (("--bad", "nan"), "nan is not in the range"),
+        (("--bad", "nan"), "should be less than"),
     ],
 )
 def test_options_without_sense_are_refused_before_a_broker_is_asked(
@@ -161,3 +164,20 @@ def test_bad_records_are_of_the_kinds_that_were_chosen(world: World) -> None:
     assert code == 0
     assert summary["bad"].keys() == {"missing_field", "not_json"}
     assert summary["good"] + sum(summary["bad"].values()) == 2000
+
+
+def test_without_a_count_it_goes_on_until_it_is_stopped_and_counts_all_the_same(
+    world: World,
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "app", "produce", "--rate", "200", "--json"],
+        env={**os.environ, **world.environment},
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as running:
+        until(lambda: len(sent(world)) > 20)
+        running.send_signal(signal.SIGINT)
+        output, _ = running.communicate(timeout=60)
+    assert running.returncode == 0
+    assert json.loads(output)["records"] == len(sent(world))
