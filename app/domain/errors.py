@@ -2,6 +2,7 @@
 
     DsModelsError                      1
     ├── SettingsError                  2   a setting is unknown, missing or out of range
+    │   └── HistoryError                   …or a file of history that it names is
     ├── TopicsError                    3   a topic is missing or breaks a promise
     ├── FeedError                      4   the announcements can no longer be followed
     ├── BrokerUnavailable              5   Kafka does not answer
@@ -34,6 +35,13 @@ class SettingsError(DsModelsError):
     """
 
     exit_code = 2
+
+
+class HistoryError(SettingsError):
+    """Raised when a file of history can't be read as was asked: a column, a cell, the file itself.
+
+    Operator action: correct the line that the message names, or name other columns.
+    """
 
 
 class TopicsError(DsModelsError):

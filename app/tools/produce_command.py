@@ -2,7 +2,7 @@
 
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from app.tools.produce import GOOD, Summary, produce
+from app.tools.produce import Summary, produce
+from app.tools.samples import GOOD, Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +55,24 @@ class Produced:
 
 
 def produce_with_progress(
-    config: Mapping[str, Any], topic: str, count: int | None, **options: Any
+    config: Mapping[str, Any],
+    topic: str,
+    samples: Iterable[Sample],
+    count: int | None,
+    rate: float | None = None,
 ) -> Produced:
-    """Produce as `app.tools.produce.produce` does; the first Ctrl+C stops it in order."""
+    """Produce as `app.tools.produce.produce` does; the first Ctrl+C stops it in order.
+
+    Args:
+        config: As there.
+        topic: As there.
+        samples: As there.
+        count: How many samples there are, None for no end.
+        rate: As there.
+
+    Raises:
+        DsModelsError: As there.
+    """
     stop = threading.Event()
     before = signal.signal(signal.SIGINT, lambda *_: stop.set())
     try:
@@ -74,10 +90,10 @@ def produce_with_progress(
                 produce(
                     config,
                     topic,
-                    count,
+                    samples,
+                    rate=rate,
                     on_progress=lambda records: progress.update(task, completed=records),
                     stopped=stop.is_set,
-                    **options,
                 )
             )
     finally:
@@ -85,8 +101,9 @@ def produce_with_progress(
 
 
 class _Rate(ProgressColumn):
-    """Records a second, of the last seconds."""
+    """Records a second, of the last seconds; of the whole run if that was too short for it."""
 
     def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed or 0
+        whole = task.completed / task.elapsed if task.elapsed else 0.0
+        speed = task.finished_speed or task.speed or whole
         return Text(f"{speed:,.0f}/s", style="cyan")

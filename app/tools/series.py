@@ -75,7 +75,9 @@ def simulate(months: int, seed: Any, noise: float = 0.5) -> History:
     return History(many.months, *(getattr(many, name)[0] for name in (*FEATURES, "price")))
 
 
-def simulate_many(series: int, months: int, seed: Any, noise: float = 0.5) -> History:
+def simulate_many(
+    series: int, months: int, seed: Any, noise: float = 0.5, shift: Floats | None = None
+) -> History:
     """Return independent series of the same economy, side by side.
 
     Args:
@@ -83,6 +85,8 @@ def simulate_many(series: int, months: int, seed: Any, noise: float = 0.5) -> Hi
         months: Of each, from January 1990.
         seed: Whatever `numpy.random.default_rng` takes; the same seed gives the same history.
         noise: Standard deviation of what the features don't explain of a price, in currency.
+        shift: Added to the states of inflation, interest and printing, in standard deviations, of
+            shape (months, 3, series). Features stay bounded and the price follows them as ever.
 
     Raises:
         ValueError: No months, or so many that the year has more than four digits.
@@ -90,7 +94,7 @@ def simulate_many(series: int, months: int, seed: Any, noise: float = 0.5) -> Hi
     names = _month_names(months)
     draws = np.random.default_rng(seed)
     steps = months + _BURN_IN
-    inflation, interest, volume = _features(draws.standard_normal((steps, 3, series)))
+    inflation, interest, volume = _features(draws.standard_normal((steps, 3, series)), shift)
     fair = _fair_value(inflation, interest, volume)
     surprise = noise * draws.standard_normal((steps, series))
     prices = np.empty((steps + 1, series))
@@ -132,13 +136,15 @@ def _month_names(months: int) -> list[str]:
     return [f"{FIRST_YEAR + month // _YEAR:04d}-{month % _YEAR + 1:02d}" for month in range(months)]
 
 
-def _features(shocks: Floats) -> tuple[Floats, Floats, Floats]:
+def _features(shocks: Floats, shift: Floats | None) -> tuple[Floats, Floats, Floats]:
     """Turn shocks of shape (months, 3, series) into inflation, interest and printing."""
     states = np.empty_like(shocks)
     states[0] = shocks[0]
     scaled = np.sqrt(1 - _MEMORY**2) * shocks  # so that every state has the variance 1
     for month in range(1, len(shocks)):
         states[month] = _MEMORY * states[month - 1] + scaled[month]
+    if shift is not None:
+        states += np.pad(shift, ((_BURN_IN, 0), (0, 0), (0, 0)), mode="edge")
     bounded = np.tanh(states / 1.3)
     # Rounded as a statistics office publishes them, before anything is computed from them.
     inflation = np.round(4.2 + 4.0 * bounded[:, 0], 2)

@@ -16,6 +16,7 @@ from rich.console import Console
 from app import bootstrap, settings
 from app.domain.errors import DsModelsError
 from app.tools.produce import Summary, produce
+from app.tools.simulated_records import records
 from infrastructure.demo import account, report
 from infrastructure.demo.stage import Stage
 from infrastructure.processes import InfrastructureError, wait_until
@@ -118,12 +119,9 @@ class Flow:
             self._summary = produce(
                 bootstrap.kafka(read),
                 read.topics.records,
-                None,
+                records(2026, bad, max_bytes=read.records.max_bytes),
                 rate=rate,
-                bad_share=bad,
-                seed=2026,
-                max_bytes=read.records.max_bytes,
-                on_progress=lambda records: setattr(self, "sent", records),
+                on_progress=lambda sent: setattr(self, "sent", sent),
                 stopped=self._stop.is_set,
             )
         except DsModelsError as failure:

@@ -8,6 +8,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -21,6 +22,7 @@ from app.registry import announcer
 from app.registry.trusted_types import TRUSTED_TYPES
 from app.tools.produce import Summary, produce
 from app.tools.series import sample
+from app.tools.simulated_records import records
 from infrastructure.kafka.choice import choose
 from models.treasury_price_model import Kind, TreasuryPriceModel, table_of
 
@@ -115,9 +117,8 @@ class Course:
         on_progress: Callable[[int], None] = lambda _records: None,
     ) -> Summary:
         """Append so many good records of about 150 bytes; return once all are acknowledged."""
-        return produce(
-            self.client, self.records, count, rate=rate, series=_SERIES, on_progress=on_progress
-        )
+        samples = islice(records(0, series=_SERIES), count)
+        return produce(self.client, self.records, samples, rate=rate, on_progress=on_progress)
 
     def enter(self, kind: Kind) -> Entry:
         """Train a model, save it, and announce it. Takes seconds: it imports MLflow."""

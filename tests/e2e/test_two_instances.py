@@ -6,16 +6,20 @@ import time
 from collections import Counter
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from confluent_kafka import Producer
 
 from app.domain.digest import artifact_digest
 from app.domain.records import Reason
-from app.tools.produce import Sample, records
+from app.tools.simulated_records import records
 from app.topics import announcements
 from tests.harness import models
 from tests.harness.instances import Instance
 from tests.harness.world import MODEL, World, record, until
+
+if TYPE_CHECKING:
+    from app.tools.samples import Sample
 
 
 def both(world: World, tmp_path: Path) -> tuple[Instance, Instance]:

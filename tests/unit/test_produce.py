@@ -1,17 +1,23 @@
+import hashlib
 import json
 from collections import Counter
+from collections.abc import Iterable
 from itertools import islice
+from typing import Any
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.domain.records import FEATURES, Reason, Rejection
 from app.tools import produce
 from app.tools.bad_records import bad_kinds
-from app.tools.produce import GOOD, Sample, records
+from app.tools.samples import GOOD, Sample, Spoiler
+from app.tools.simulated_records import records, simulated
 from app.topics.records import Record, RecordDecoder
 
+GOOD_ONLY = Spoiler(0, 0.0)
 MODELS_OWN = {Reason.MODEL_RAISED, Reason.BAD_PREDICTION}
 
 
@@ -113,3 +119,71 @@ def test_the_pace_never_drifts_by_more_than_a_record(rate: float, seconds: float
 def test_a_summary_tells_signals_from_dead_letters() -> None:
     summary = produce.Summary(10, {GOOD: 7, "CSV": 2, "cut off": 1}, {Reason.NOT_JSON: 3}, 2.0)
     assert (summary.good, summary.rate) == (7, 5.0)
+
+
+@pytest.mark.parametrize("reason", sorted(set(Reason) - MODELS_OWN))
+def test_the_kinds_of_bad_records_can_be_chosen(reason: Reason) -> None:
+    samples = list(islice(simulated(3, Spoiler(3, 0.5, reasons=[reason])), 200))
+    assert {sample.reason for sample in samples} == {None, reason}
+
+
+def test_a_kind_that_can_not_be_made_is_refused() -> None:
+    with pytest.raises(ValueError, match="too_large can't be had"):
+        Spoiler(0, 0.5, 1_000_000, [Reason.EMPTY, Reason.TOO_LARGE])
+
+
+@pytest.mark.parametrize(("seasonality", "drift"), [(0.0, float("nan")), (float("inf"), 0.0)])
+def test_a_drift_or_a_season_that_is_not_finite_is_refused(
+    seasonality: float, drift: float
+) -> None:
+    with pytest.raises(ValueError, match="can't be had"):
+        simulated(0, GOOD_ONLY, seasonality=seasonality, drift=drift)
+
+
+def test_the_same_seed_still_gives_the_records_of_version_0_1() -> None:
+    digest = hashlib.sha256()
+    for sample in first(20_000, seed=7, bad_share=0.3, series=3):
+        digest.update(repr(tuple(sample)).encode())
+    assert digest.hexdigest() == "4d4ee581922881f831f29863ccd0c01cc4df08da446d508cea554e814b807387"
+
+
+def column(name: str, samples: Iterable[Sample]) -> "np.ndarray[Any, np.dtype[np.float64]]":
+    return np.array([json.loads(sample.value or b"")[name] for sample in samples])
+
+
+@pytest.mark.parametrize(
+    ("feature", "high", "low"),
+    [("treasury_print_volume", 12, 6), ("inflation_rate", 5, 11), ("interest_rate", 5, 11)],
+)
+def test_a_season_returns_every_year(feature: str, high: int, low: int) -> None:
+    values = column(
+        feature, islice(simulated(1, GOOD_ONLY, seasonality=1.0), 40_000 - 40_000 % (8 * 480))
+    )
+    by_month = values.reshape(-1, 12, 8).mean(axis=(0, 2))
+    plain = column(feature, first(values.size, seed=1)).reshape(-1, 12, 8).mean(axis=(0, 2))
+    assert by_month[high - 1] - by_month[low - 1] > 10 * abs(plain[high - 1] - plain[low - 1])
+    assert {int(by_month.argmax()) + 1, int(by_month.argmin()) + 1} == {high, low}
+
+
+@pytest.mark.parametrize("feature", ["treasury_print_volume", "inflation_rate", "interest_rate"])
+def test_a_drift_goes_on_from_history_to_history_and_may_go_down(feature: str) -> None:
+    def means(drift: float) -> Any:
+        return (
+            column(feature, islice(simulated(1, GOOD_ONLY, drift=drift), 8 * 480 * 6))
+            .reshape(6, -1)
+            .mean(1)
+        )
+
+    up, plain, down = means(0.005), means(0.0), means(-0.005)
+    above, below = up - plain, plain - down
+    assert all(np.diff(above) > 0)
+    assert all(np.diff(below) > 0)
+
+
+@settings(max_examples=20)
+@given(drift=st.floats(-1e6, 1e6), seasonality=st.floats(0, 1e6))
+def test_every_record_is_good_however_strong_the_drift(drift: float, seasonality: float) -> None:
+    decoder = RecordDecoder()
+    moved = simulated(2, GOOD_ONLY, series=40, drift=drift, seasonality=seasonality)
+    samples = islice(moved, 40 * 30)
+    assert all(isinstance(decoder.decode(sample.value), Record) for sample in samples)
