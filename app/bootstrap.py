@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from app.topics import catalog, connection
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterator
 
     from app.domain.plans import Plan, Void
     from app.domain.rollback import Rollback
@@ -26,10 +27,12 @@ if TYPE_CHECKING:
     from app.settings import Settings
     from app.stream.hot_swap import ModelSource
     from app.stream.service import StreamService
-    from app.tools.inspect import Decode
+    from app.tools.inspect import Decode, Row
+    from app.tools.selection import Selection
     from app.tools.status import Status
     from app.tools.voiding import Voided
     from app.topics.announcements import Entry, Ignored
+    from app.topics.reading import Progress
     from app.topics.records import RecordDecoder
 
 log = structlog.get_logger()
@@ -396,6 +399,39 @@ def topic_decoders(settings: Settings) -> dict[str, Decode]:
         signals=names.signals,
         dead_letters=names.dead_letters,
         announcements=names.announcements,
+        status=names.status,
         record_decoder=decoder(settings),
         model_name=settings.model.name,
     )
+
+
+def topic_rows(
+    settings: Settings,
+    topic: str,
+    wanted: Selection,
+    partitions: Collection[int] | None,
+    on_progress: Progress,
+) -> Iterator[Row]:
+    """Yield what is wanted of a topic.
+
+    Args:
+        settings: Of the application.
+        topic: Any.
+        wanted: Of its messages.
+        partitions: Only these; None for all.
+        on_progress: Told how much is read.
+
+    Raises:
+        BrokerUnavailable: Kafka is away.
+        TopicsError: There is no such topic or partition.
+    """
+    from app.tools.inspect import row_of  # noqa: PLC0415
+    from app.tools.selection import select  # noqa: PLC0415
+    from app.topics.reading import TopicReader  # noqa: PLC0415
+
+    connection.require_broker(settings.kafka.bootstrap_servers)
+    known = topic_decoders(settings)
+    if topic == settings.topics.announcements:
+        wanted = replace(wanted, from_beginning=True)  # what voids and repetitions refer to
+    with TopicReader(kafka(settings), topic, partitions=partitions) as reader:
+        yield from select(reader, wanted, lambda message: row_of(message, known), on_progress)

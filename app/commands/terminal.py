@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from rich.console import Console
 
     from app.domain.errors import DsModelsError
     from app.settings import Settings
@@ -57,6 +61,15 @@ def print_rows(rows: Iterable[dict[str, Any]]) -> None:
 
     for row in rows:
         typer.echo(orjson.dumps(row).decode())
+
+
+def screen_console() -> Console:
+    """Return what prints for people; what their terminal has no character for becomes `?`."""
+    from rich.console import Console  # noqa: PLC0415
+
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    return Console(highlight=False)
 
 
 def say_error(error: DsModelsError) -> None:

@@ -8,11 +8,14 @@ import orjson
 from rich.table import Table
 from rich.text import Text
 
-from app.tools.announcement_history import instant
+from app.tools.announcement_history import moment
 from app.tools.inspect import Row
 from app.tools.plain_text import printable
 
-_FOR_PROGRAMS = frozenset({"model_name", "model_uri", "features", "run_id", "event_id"})
+_FOR_PROGRAMS = frozenset(
+    {"model_name", "model_uri", "features", "run_id", "event_id"}
+    | {"instance", "address", "app_version", "started", "every_ms"}  # the key names the instance
+)
 _SOURCE = ("source_topic", "source_partition", "source_offset")
 _SHOWN = 60  # characters of a value: the rest is for programs
 _STYLES = {
@@ -20,6 +23,9 @@ _STYLES = {
     "dead letter": "red",
     "announcement": "cyan",
     "void": "magenta",
+    "report": "blue",
+    "left": "dim",
+    "resume": "magenta",
     "raw": "yellow",
 }
 
@@ -37,7 +43,7 @@ def json_line(row: Row) -> bytes:
         "topic": row.topic,
         "partition": row.partition,
         "offset": row.offset,
-        "appended": instant(row.appended_ms),
+        "appended": moment(row.appended_ms),
         "key": row.key,
         "kind": row.kind,
     }
@@ -60,7 +66,7 @@ def table(rows: Iterable[Row], title: str | None = None) -> Table:
     for row, fields in shown:
         whole.add_row(
             f"{row.partition}/{row.offset}",
-            instant(row.appended_ms),
+            moment(row.appended_ms) or str(row.appended_ms),
             _shown(row.key),
             Text(row.kind, style=_STYLES.get(row.kind, "")),
             *(_shown(fields.get(name)) for name in names),
@@ -71,7 +77,9 @@ def table(rows: Iterable[Row], title: str | None = None) -> Table:
 def line(row: Row) -> Text:
     """Return the row as one line: for rows that come one by one, where a table can't be drawn."""
     said = Text()
-    said.append(f"{row.partition}/{row.offset} {instant(row.appended_ms)} ", style="dim")
+    said.append(
+        f"{row.partition}/{row.offset} {moment(row.appended_ms) or row.appended_ms} ", style="dim"
+    )
     said.append(f"{row.kind} ", style=_STYLES.get(row.kind, ""))
     said.append(_shown(row.key))
     for name, value in _for_people(row).items():
@@ -86,9 +94,17 @@ def _for_people(row: Row) -> dict[str, Any]:
         for name, value in row.fields.items()
         if name not in _FOR_PROGRAMS and name not in _SOURCE
     }
+    if row.kind == "report":
+        fields["in_force"] = _version(fields["in_force"])
+        fields["loaded"] = ", ".join(map(_version, fields["loaded"])) or None
+        fields["lag"] = sum(fields["lag"].values())
     if _SOURCE[0] in row.fields:
         fields["source"] = "/".join(str(row.fields[name]) for name in _SOURCE)
     return fields
+
+
+def _version(served: Mapping[str, Any] | None) -> str:
+    return "none" if served is None else served["version"]
 
 
 def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
