@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from app.tools.inspect import Decode, Row
     from app.tools.selection import Selection
     from app.tools.status import Status
+    from app.tools.tracing import Bar, Tracer
     from app.tools.voiding import Voided
     from app.topics.announcements import Entry, Ignored
     from app.topics.reading import Progress
@@ -435,3 +436,32 @@ def topic_rows(
         wanted = replace(wanted, from_beginning=True)  # what voids and repetitions refer to
     with TopicReader(kafka(settings), topic, partitions=partitions) as reader:
         yield from select(reader, wanted, lambda message: row_of(message, known), on_progress)
+
+
+def tracer(settings: Settings, bar: Bar, *, to_end: bool) -> Tracer:
+    """Return what finds the way of a record.
+
+    Args:
+        settings: Of the application.
+        bar: Shows how much is read.
+        to_end: Look for a second answer too.
+
+    Raises:
+        BrokerUnavailable: Kafka is away.
+    """
+    from app.tools.tracing import Tracer  # noqa: PLC0415
+    from app.topics.announcements import Ignored  # noqa: PLC0415
+
+    topics = settings.topics
+    connection.require_broker(settings.kafka.bootstrap_servers)
+    return Tracer(
+        kafka(settings),
+        records=topics.records,
+        answers=(topics.signals, topics.dead_letters),
+        group=settings.kafka.consumer_group,
+        decoders=topic_decoders(settings),
+        entries=lambda: [e for e in announced(settings) if not isinstance(e, Ignored)],
+        slack_ms=settings.announcements.guard_ms,
+        bar=bar,
+        to_end=to_end,
+    )

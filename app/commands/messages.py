@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.terminal import AsJson, print_rows, read_settings, screen_console
+from app.commands.terminal import AsJson, print_rows, read_settings, screen_console, start_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -89,12 +89,8 @@ def inspect(  # the arguments are those of the command line
     """
     from app.tools.filters import Filter  # noqa: PLC0415
     from app.tools.selection import Selection  # noqa: PLC0415
-    from app.topics import starts  # noqa: PLC0415
 
-    try:
-        begin = starts.parse(start)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--from") from error
+    begin = start_of(start)
     if summary and follow:
         raise typer.BadParameter("a summary needs an end: leave out --follow")
     wanted = Selection(

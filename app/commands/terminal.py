@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from app.domain.errors import DsModelsError
     from app.settings import Settings
+    from app.topics.starts import Start
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")]
 
@@ -61,6 +62,16 @@ def print_rows(rows: Iterable[dict[str, Any]]) -> None:
 
     for row in rows:
         typer.echo(orjson.dumps(row).decode())
+
+
+def start_of(text: str) -> Start:
+    """Read the option `--from`."""
+    from app.topics import starts  # noqa: PLC0415
+
+    try:
+        return starts.parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--from") from error
 
 
 def screen_console() -> Console:

@@ -39,6 +39,11 @@ def json_line(row: Row) -> bytes:
     >>> json_line(Row("t", 0, 5, 1_700_000_000_123, b"k", "raw", {"value": b"\xff"}))[-47:]
     b'"raw","value":"/w==","value_encoding":"base64"}'
     """
+    return orjson.dumps(as_dict(row))
+
+
+def as_dict(row: Row) -> dict[str, Any]:
+    """Return what `json_line` writes."""
     place = {
         "topic": row.topic,
         "partition": row.partition,
@@ -47,7 +52,7 @@ def json_line(row: Row) -> bytes:
         "key": row.key,
         "kind": row.kind,
     }
-    return orjson.dumps(_plain({**place, **row.fields}))
+    return _plain({**place, **row.fields})
 
 
 def table(rows: Iterable[Row], title: str | None = None) -> Table:
@@ -56,7 +61,7 @@ def table(rows: Iterable[Row], title: str | None = None) -> Table:
     What only programs need is left out, and coordinates share a column: `json_line` has it all.
     Text of a message is shown with its control characters escaped: it can't reach the terminal.
     """
-    shown = [(row, _for_people(row)) for row in rows]
+    shown = [(row, for_people(row)) for row in rows]
     names = list(dict.fromkeys(name for _, fields in shown for name in fields))
     whole = Table(title=title)
     for name in ("place", "appended", "key", "kind"):
@@ -67,9 +72,9 @@ def table(rows: Iterable[Row], title: str | None = None) -> Table:
         whole.add_row(
             f"{row.partition}/{row.offset}",
             moment(row.appended_ms) or str(row.appended_ms),
-            _shown(row.key),
+            shown_value(row.key),
             Text(row.kind, style=_STYLES.get(row.kind, "")),
-            *(_shown(fields.get(name)) for name in names),
+            *(shown_value(fields.get(name)) for name in names),
         )
     return whole
 
@@ -81,14 +86,15 @@ def line(row: Row) -> Text:
         f"{row.partition}/{row.offset} {moment(row.appended_ms) or row.appended_ms} ", style="dim"
     )
     said.append(f"{row.kind} ", style=_STYLES.get(row.kind, ""))
-    said.append(_shown(row.key))
-    for name, value in _for_people(row).items():
+    said.append(shown_value(row.key))
+    for name, value in for_people(row).items():
         if value is not None:
-            said.append(f" {name}=", style="dim").append(_shown(value))
+            said.append(f" {name}=", style="dim").append(shown_value(value))
     return said
 
 
-def _for_people(row: Row) -> dict[str, Any]:
+def for_people(row: Row) -> dict[str, Any]:
+    """Return the fields that a person wants to see."""
     fields = {
         name: value
         for name, value in row.fields.items()
@@ -122,7 +128,8 @@ def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _shown(value: Any) -> Text:
+def shown_value(value: Any) -> Text:
+    """Return a value of a message as it may reach a terminal; a long one is cut."""
     if value is None:
         return Text("-", style="dim")
     if isinstance(value, float):
@@ -130,7 +137,7 @@ def _shown(value: Any) -> Text:
     elif isinstance(value, bytes):
         text = value[: 4 * _SHOWN].decode("utf-8", "backslashreplace")
     elif isinstance(value, Mapping):
-        text = ", ".join(f"{name}: {_shown(inner)}" for name, inner in value.items())
+        text = ", ".join(f"{name}: {shown_value(inner)}" for name, inner in value.items())
     elif isinstance(value, list):
         text = ", ".join(map(str, value))
     else:
