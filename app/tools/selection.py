@@ -1,9 +1,10 @@
 """Which messages of a topic are shown: from where, how many, and those that pass the filter."""
 
+import math
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 
 from app.tools.filters import Filter
 from app.tools.inspect import Row
@@ -117,29 +118,41 @@ def _newest(
     """Return the newest rows, in the order of time.
 
     Offsets say little about how many messages there are: transactions leave gaps, and a filter
-    does. So the window before the end grows until each partition has enough, or is read.
+    does. So the window before the end grows, in each partition until it has enough, is read, or
+    what is left of it is older than enough rows of others.
     """
     newest: dict[int, deque[Row]] = {}
+    oldest_ms: dict[int, int] = {}  # of all messages of the window, by partition
     lacking = set(reader.bounds)
     window = max(_WINDOW, 2 * limit)
     while lacking:
         begin = reader.offsets(EARLIEST if wanted.from_beginning else Start("back", window))
         for number in lacking:
             newest[number] = deque(maxlen=limit)
+            oldest_ms.pop(number, None)
         for message in reader.messages(
             {number: begin[number] for number in lacking}, on_progress=on_progress
         ):
+            oldest_ms.setdefault(message.partition, message.appended_ms)
             row = row_of(message)
             if wanted.filter.wants(row):
                 newest[row.partition].append(row)
+        enough_ms = _oldest_of(newest.values(), limit)
         lacking = {
             number
             for number in lacking
-            if len(newest[number]) < limit and begin[number] > reader.bounds[number][0]
+            if len(newest[number]) < limit
+            and begin[number] > reader.bounds[number][0]
+            and oldest_ms.get(number, enough_ms) >= enough_ms
         }
         window *= _WIDER
-    rows = [row for partition in newest.values() for row in partition]
-    return sorted(rows, key=_time)[-limit:]
+    return sorted(chain.from_iterable(newest.values()), key=_time)[-limit:]
+
+
+def _oldest_of(newest: Iterable[Iterable[Row]], limit: int) -> float:
+    """Return the time of the oldest of the newest `limit` rows, in Unix milliseconds."""
+    times = sorted((row.appended_ms for row in chain.from_iterable(newest)), reverse=True)
+    return times[limit - 1] if len(times) >= limit else -math.inf
 
 
 def _time(row: Row) -> tuple[int, int, int]:

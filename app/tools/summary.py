@@ -20,6 +20,7 @@ QUANTILES = (0, 1, 5, 25, 50, 75, 95, 99, 100)
 _KEPT = 1_000_000  # prices; of more, so many at random
 _STEPS = 100_000  # of a timeline, before they are made longer
 _BINS = 12
+_SECOND_MS = 1_000
 _COLUMNS = 60
 
 
@@ -37,7 +38,7 @@ class Timeline:
 
     def add(self, unix_ms: int) -> None:
         """Count a message."""
-        self.counts[unix_ms // (1_000 * self.step_s)] += 1
+        self.counts[unix_ms // (_SECOND_MS * self.step_s)] += 1
         if len(self.counts) > _STEPS:
             self.lengthen()
 
@@ -59,7 +60,7 @@ class Timeline:
         if not self.counts:
             return None
         step, count = max(self.counts.items(), key=lambda item: (item[1], -item[0]))
-        return count / self.step_s, step * self.step_s * 1_000
+        return count / self.step_s, step * self.step_s * _SECOND_MS
 
     def columns(self, most: int = _COLUMNS) -> list[int]:
         """Return the counts over time in at most so many equal columns."""
@@ -162,10 +163,14 @@ class Summary:
             self.prices.add(row.fields["predicted_price"])
 
     def mean_rate(self) -> float | None:
-        """Return the messages a second between the first and the last; None if that is no time."""
-        if self.first_ms is None or self.last_ms is None or self.last_ms == self.first_ms:
+        """Return the messages a second from the first to the last; None if that is no second."""
+        if (
+            self.first_ms is None
+            or self.last_ms is None
+            or self.last_ms - self.first_ms < _SECOND_MS
+        ):
             return None
-        return self.rows * 1_000 / (self.last_ms - self.first_ms)
+        return self.rows * _SECOND_MS / (self.last_ms - self.first_ms)
 
 
 def summary_of(rows: Iterable[Row]) -> Summary:

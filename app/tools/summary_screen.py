@@ -12,6 +12,7 @@ from app.tools.plain_text import printable
 from app.tools.summary import Prices, Summary
 
 _BAR = 30  # characters
+_QUANTILES = {0: "least", 50: "median", 100: "largest"}
 
 
 def screen(topic: str, summary: Summary, *, plain: bool) -> Group:
@@ -66,13 +67,11 @@ def _counts(title: str, counts: Mapping[str, int], whole: int, *, plain: bool) -
 
 
 def _prices(prices: Prices, *, plain: bool) -> Iterable[RenderableType]:
-    table = Table(title="predicted price", title_justify="left")
-    quantiles = prices.quantiles()
-    for percent in quantiles:
-        name = {0: "least", 50: "median", 100: "largest"}.get(percent, f"{percent} %")
-        table.add_column(name, justify="right")
-    table.add_row(*(_number(price) for price in quantiles.values()))
-    yield table
+    yield Text("predicted price", style="bold")
+    yield Text("  ").join(
+        Text(f"{_QUANTILES.get(percent, f'{percent}%')}=").append(_number(price), style="green")
+        for percent, price in prices.quantiles().items()
+    )
     bins = prices.histogram()
     most = max(count for _, _, count in bins)
     drawing = Table.grid(padding=(0, 1))

@@ -71,8 +71,10 @@ def test_the_rate_is_that_between_the_first_and_the_last_and_its_peak_has_a_time
     }
 
 
-def test_messages_of_one_moment_have_no_mean_rate() -> None:
-    assert summary_of([signal(1.0)]).mean_rate() is None
+def test_messages_of_less_than_a_second_have_no_mean_rate() -> None:
+    assert summary_of([signal(1.0), signal(1.0, after_ms=999)]).mean_rate() is None
+    assert summary_of([signal(1.0), signal(1.0, after_ms=1_000)]).mean_rate() == 2.0
+    assert "a second" not in rendered([signal(1.0)])
 
 
 def test_nothing_has_a_summary_too() -> None:
