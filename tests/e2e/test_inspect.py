@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -257,3 +258,27 @@ def test_following_from_a_time_leaves_out_what_is_before_it(world: World) -> Non
     until(ended)
     _, (line,), _ = following.end()
     assert datetime.fromisoformat(json.loads(line)["appended"]) >= datetime.fromisoformat(later)
+
+
+def test_who_waits_at_a_terminal_sees_how_far_it_is_and_a_program_does_not(world: World) -> None:
+    world.send(record(number) for number in range(25_000))
+    topic = world.settings.topics.records
+    terminal, its_end = os.openpty()
+    running = subprocess.Popen(
+        [sys.executable, "-m", "app", "inspect", topic, "--summary", "--json"],
+        env={**os.environ, **world.environment, "TERM": "xterm"},
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=its_end,
+    )
+    os.close(its_end)
+    shown = b""
+    with suppress(OSError), open(terminal, "rb", buffering=0) as screen:  # noqa: PTH123 - no path
+        while part := screen.read(4_096):  # until nobody has its other end
+            shown += part
+    output, _ = running.communicate(timeout=60)
+    assert json.loads(output)["messages"] == 25_000
+    assert b"/25000" in shown
+    quiet = app(world.environment, "inspect", topic, "--summary")
+    assert quiet.stderr == ""
