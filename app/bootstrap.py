@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,9 @@ from app.topics import catalog, connection
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterator
 
-    from app.backup.making import Progress
+    from app.backup.making import Progress as BackupProgress
     from app.backup.manifest import Manifest
     from app.backup.restoring import Restorer
     from app.domain.plans import Plan, Void
@@ -29,14 +30,17 @@ if TYPE_CHECKING:
     from app.settings import Settings
     from app.stream.hot_swap import ModelSource
     from app.stream.service import StreamService
-    from app.tools.inspect import Decode
+    from app.tools.inspect import Decode, Row
     from app.tools.json_edits import Edits
     from app.tools.letter_counts import LetterCounts
-    from app.tools.letters import Selection
+    from app.tools.letters import LetterSelection
     from app.tools.redrive import Redrive
+    from app.tools.selection import Selection
     from app.tools.status import Status
+    from app.tools.tracing import Bar, Tracer
     from app.tools.voiding import Voided
     from app.topics.announcements import Entry, Ignored
+    from app.topics.reading import Progress
     from app.topics.records import RecordDecoder
     from app.topics.redriven import Marks
 
@@ -393,7 +397,7 @@ def resume(settings: Settings, why: str | None, wait_s: float) -> dict[str, bool
 
 
 def letter_counts(
-    settings: Settings, selection: Selection, samples: int, on_progress: Callable[[int], None]
+    settings: Settings, selection: LetterSelection, samples: int, on_progress: Callable[[int], None]
 ) -> LetterCounts:
     """Count the dead letters that are selected, and those of them that were redriven.
 
@@ -413,7 +417,12 @@ def letter_counts(
 
 
 def redrive(
-    settings: Settings, selection: Selection, edits: Edits, *, max_tries: int, even_if_bad: bool
+    settings: Settings,
+    selection: LetterSelection,
+    edits: Edits,
+    *,
+    max_tries: int,
+    even_if_bad: bool,
 ) -> Redrive:
     """Return what sends the dead letters that are selected again.
 
@@ -455,7 +464,7 @@ def _marks(settings: Settings) -> Marks:
     return redriven.Marks.of(messages, settings.topics.dead_letters)
 
 
-def back_up(settings: Settings, folder: Path, progress: Progress) -> Manifest:
+def back_up(settings: Settings, folder: Path, progress: BackupProgress) -> Manifest:
     """Write a backup of our topics and the group's offsets into a new folder.
 
     Raises:
@@ -479,7 +488,7 @@ def back_up(settings: Settings, folder: Path, progress: Progress) -> Manifest:
     )
 
 
-def restorer(settings: Settings, progress: Progress) -> Restorer:
+def restorer(settings: Settings, progress: BackupProgress) -> Restorer:
     """Return what restores backups to the topics and the group of the settings.
 
     Raises:
@@ -522,6 +531,68 @@ def topic_decoders(settings: Settings) -> dict[str, Decode]:
         signals=names.signals,
         dead_letters=names.dead_letters,
         announcements=names.announcements,
+        status=names.status,
         record_decoder=decoder(settings),
         model_name=settings.model.name,
+    )
+
+
+def topic_rows(
+    settings: Settings,
+    topic: str,
+    wanted: Selection,
+    partitions: Collection[int] | None,
+    on_progress: Progress,
+) -> Iterator[Row]:
+    """Yield what is wanted of a topic.
+
+    Args:
+        settings: Of the application.
+        topic: Any.
+        wanted: Of its messages.
+        partitions: Only these; None for all.
+        on_progress: Told how much is read.
+
+    Raises:
+        BrokerUnavailable: Kafka is away.
+        TopicsError: There is no such topic or partition.
+    """
+    from app.tools.inspect import row_of  # noqa: PLC0415
+    from app.tools.selection import select  # noqa: PLC0415
+    from app.topics.reading import TopicReader  # noqa: PLC0415
+
+    connection.require_broker(settings.kafka.bootstrap_servers)
+    known = topic_decoders(settings)
+    if topic == settings.topics.announcements:
+        wanted = replace(wanted, from_beginning=True)  # what voids and repetitions refer to
+    with TopicReader(kafka(settings), topic, partitions=partitions) as reader:
+        yield from select(reader, wanted, lambda message: row_of(message, known), on_progress)
+
+
+def tracer(settings: Settings, bar: Bar, *, to_end: bool) -> Tracer:
+    """Return what finds the way of a record.
+
+    Args:
+        settings: Of the application.
+        bar: Shows how much is read.
+        to_end: Look for a second answer too.
+
+    Raises:
+        BrokerUnavailable: Kafka is away.
+    """
+    from app.tools.tracing import Tracer  # noqa: PLC0415
+    from app.topics.announcements import Ignored  # noqa: PLC0415
+
+    topics = settings.topics
+    connection.require_broker(settings.kafka.bootstrap_servers)
+    return Tracer(
+        kafka(settings),
+        records=topics.records,
+        answers=(topics.signals, topics.dead_letters),
+        group=settings.kafka.consumer_group,
+        decoders=topic_decoders(settings),
+        entries=lambda: [e for e in announced(settings) if not isinstance(e, Ignored)],
+        slack_ms=settings.announcements.guard_ms,
+        bar=bar,
+        to_end=to_end,
     )

@@ -18,6 +18,7 @@ from app.commands import (
     status,
     stream,
     topics,
+    trace,
     void,
 )
 from app.commands.terminal import say_error
@@ -44,6 +45,7 @@ app.command()(dead_letters.dead_letters)
 app.command()(redrive.redrive)
 app.command()(backup.backup)
 app.command()(backup.restore)
+app.command()(trace.trace)
 
 topics_app = typer.Typer(help="The Kafka topics.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")

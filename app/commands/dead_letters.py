@@ -29,9 +29,9 @@ def dead_letters(
     from app import bootstrap  # noqa: PLC0415
     from app.tools.letter_counts import as_dict  # noqa: PLC0415
     from app.tools.letter_screen import screen, show  # noqa: PLC0415
-    from app.tools.letters import Selection  # noqa: PLC0415
+    from app.tools.letters import LetterSelection  # noqa: PLC0415
 
-    selection = Selection(frozenset(reason) if reason else None, from_, until)
+    selection = LetterSelection(frozenset(reason) if reason else None, from_, until)
     settings = read_settings()
     with progress(f"reading {settings.topics.dead_letters}") as tell:
         counts = bootstrap.letter_counts(settings, selection, samples, tell)

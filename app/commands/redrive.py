@@ -73,7 +73,7 @@ def redrive(
     from app import bootstrap  # noqa: PLC0415
     from app.tools import redrive_screen  # noqa: PLC0415
     from app.tools.letter_screen import show  # noqa: PLC0415
-    from app.tools.letters import Selection  # noqa: PLC0415
+    from app.tools.letters import LetterSelection  # noqa: PLC0415
 
     if offset is not None and partition is None:
         raise typer.BadParameter("--offset needs --partition", param_hint="--offset")
@@ -81,7 +81,9 @@ def redrive(
         raise typer.BadParameter(
             "nobody can be asked here: see what --dry-run says, then say --yes", param_hint="--yes"
         )
-    selection = Selection(frozenset(reason) if reason else None, from_, until, partition, offset)
+    selection = LetterSelection(
+        frozenset(reason) if reason else None, from_, until, partition, offset
+    )
     work = bootstrap.redrive(
         read_settings(),
         selection,

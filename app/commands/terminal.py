@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,8 +11,11 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from rich.console import Console
+
     from app.domain.errors import DsModelsError
     from app.settings import Settings
+    from app.topics.starts import Start
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line, for programs.")]
 
@@ -57,6 +62,25 @@ def print_rows(rows: Iterable[dict[str, Any]]) -> None:
 
     for row in rows:
         typer.echo(orjson.dumps(row).decode())
+
+
+def start_of(text: str) -> Start:
+    """Read the option `--from`."""
+    from app.topics import starts  # noqa: PLC0415
+
+    try:
+        return starts.parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--from") from error
+
+
+def screen_console() -> Console:
+    """Return what prints for people; what their terminal has no character for becomes `?`."""
+    from rich.console import Console  # noqa: PLC0415
+
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
+    return Console(highlight=False)
 
 
 def say_error(error: DsModelsError) -> None:

@@ -85,6 +85,17 @@ def instant(unix_ms: int) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def moment(unix_ms: int) -> str | None:
+    """Return what `instant` does, None for a time that no calendar has: a foreign clock's.
+
+    >>> moment(10**16)
+    """
+    try:
+        return instant(unix_ms)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
 def show(rows: Sequence[dict[str, Any]]) -> None:
     """Print the rows as a table."""
     table = Table("offset")

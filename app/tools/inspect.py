@@ -9,7 +9,8 @@ import msgspec
 from app.domain.plans import Void
 from app.domain.records import Rejection
 from app.tools.announcement_history import instant
-from app.topics import announcements, dead_letters, signals
+from app.tools.status import report_fields
+from app.topics import announcements, dead_letters, resumes, signals, status
 from app.topics.messages import Message
 from app.topics.records import RecordDecoder
 
@@ -19,8 +20,9 @@ class Row:
     """What a person wants to see of a message.
 
     Attributes:
-        kind: `record`, `signal`, `dead letter`, `announcement`, `void`; `raw` for a message that
-            is none of what its topic promises, or of a topic that is not ours.
+        kind: `record`, `signal`, `dead letter`, `announcement`, `void`, `report`, `left`,
+            `resume`; `raw` for a message that is none of what its topic promises, or of a topic
+            that is not ours.
         fields: What the message says, by name. Values that are not text stay bytes.
     """
 
@@ -43,16 +45,18 @@ def decoders(
     signals: str,
     dead_letters: str,
     announcements: str,
+    status: str,
     record_decoder: RecordDecoder,
     model_name: str,
 ) -> dict[str, Decode]:
     """Return what reads each of our topics, by the topic's name.
 
     Args:
-        records: The name of the input topic, and so the next three.
+        records: The name of the input topic, and so the next four.
         signals: Likewise.
         dead_letters: Likewise.
         announcements: Likewise.
+        status: Likewise.
         record_decoder: Says of a record what the stream would say of it.
         model_name: Announcements of another model are shown as ignored.
     """
@@ -61,6 +65,7 @@ def decoders(
         signals: _signal,
         dead_letters: _dead_letter,
         announcements: _announcement(model_name),
+        status: _status,
     }
 
 
@@ -153,3 +158,14 @@ def _announcement(model_name: str) -> Decode:
         }
 
     return decode
+
+
+def _status(message: Message) -> tuple[str, dict[str, Any]]:
+    if message.value is None and message.key is not None:
+        return "left", {"instance": message.key.decode("utf-8", "backslashreplace")}
+    try:
+        if (message.key or b"").startswith(resumes.key_of("")):
+            return "resume", msgspec.structs.asdict(resumes.decode(message.value or b""))
+        return "report", report_fields(status.decode(message.value or b""))
+    except (ValueError, OverflowError, OSError):  # the last two for a time that is no year of ours
+        return raw(message)

@@ -13,7 +13,7 @@ TELL_EVERY = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class LetterSelection:
     """Which letters; None does not choose.
 
     Attributes:
@@ -46,7 +46,7 @@ class Selection:
 
 def chosen(
     messages: Iterable[Message],
-    selection: Selection,
+    selection: LetterSelection,
     on_progress: Callable[[int], None] = lambda _messages: None,
 ) -> Iterator[tuple[Message, DeadLetter | None]]:
     """Yield the letters that are selected; None for a message that is none.

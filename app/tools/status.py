@@ -8,7 +8,7 @@ import msgspec
 
 from app.domain.plans import Plan, PlanTable
 from app.tools.announcement_history import instant
-from app.topics.status import Heard
+from app.topics.status import Heard, Report
 
 _EVER = 2**62  # milliseconds
 
@@ -129,14 +129,17 @@ def _plan(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _instance(heard: Heard, now_ms: int) -> dict[str, Any]:
-    fields: dict[str, Any] = msgspec.to_builtins(heard.report)
+def report_fields(report: Report) -> dict[str, Any]:
+    """Return what an instance says of itself, for programs."""
+    fields: dict[str, Any] = msgspec.to_builtins(report)
     for name in ("started", "since"):
         fields[name] = instant(fields.pop(f"{name}_ms"))
-    lag = {str(partition): records for partition, records in heard.report.lag.items()}
+    return {**fields, "lag": {str(number): records for number, records in report.lag.items()}}
+
+
+def _instance(heard: Heard, now_ms: int) -> dict[str, Any]:
     return {
-        **fields,
-        "lag": lag,
+        **report_fields(heard.report),
         "heard": instant(heard.appended_ms),
         "live": heard.is_live(now_ms),
     }

@@ -8,11 +8,14 @@ import orjson
 from rich.table import Table
 from rich.text import Text
 
-from app.tools.announcement_history import instant
+from app.tools.announcement_history import moment
 from app.tools.inspect import Row
 from app.tools.plain_text import printable
 
-_FOR_PROGRAMS = frozenset({"model_name", "model_uri", "features", "run_id", "event_id"})
+_FOR_PROGRAMS = frozenset(
+    {"model_name", "model_uri", "features", "run_id", "event_id"}
+    | {"instance", "address", "app_version", "started", "every_ms"}  # the key names the instance
+)
 _SOURCE = ("source_topic", "source_partition", "source_offset")
 _SHOWN = 60  # characters of a value: the rest is for programs
 _STYLES = {
@@ -20,6 +23,9 @@ _STYLES = {
     "dead letter": "red",
     "announcement": "cyan",
     "void": "magenta",
+    "report": "blue",
+    "left": "dim",
+    "resume": "magenta",
     "raw": "yellow",
 }
 
@@ -33,15 +39,20 @@ def json_line(row: Row) -> bytes:
     >>> json_line(Row("t", 0, 5, 1_700_000_000_123, b"k", "raw", {"value": b"\xff"}))[-47:]
     b'"raw","value":"/w==","value_encoding":"base64"}'
     """
+    return orjson.dumps(as_dict(row))
+
+
+def as_dict(row: Row) -> dict[str, Any]:
+    """Return what `json_line` writes."""
     place = {
         "topic": row.topic,
         "partition": row.partition,
         "offset": row.offset,
-        "appended": instant(row.appended_ms),
+        "appended": moment(row.appended_ms),
         "key": row.key,
         "kind": row.kind,
     }
-    return orjson.dumps(_plain({**place, **row.fields}))
+    return _plain({**place, **row.fields})
 
 
 def table(rows: Iterable[Row], title: str | None = None) -> Table:
@@ -50,7 +61,7 @@ def table(rows: Iterable[Row], title: str | None = None) -> Table:
     What only programs need is left out, and coordinates share a column: `json_line` has it all.
     Text of a message is shown with its control characters escaped: it can't reach the terminal.
     """
-    shown = [(row, _for_people(row)) for row in rows]
+    shown = [(row, for_people(row)) for row in rows]
     names = list(dict.fromkeys(name for _, fields in shown for name in fields))
     whole = Table(title=title)
     for name in ("place", "appended", "key", "kind"):
@@ -60,10 +71,10 @@ def table(rows: Iterable[Row], title: str | None = None) -> Table:
     for row, fields in shown:
         whole.add_row(
             f"{row.partition}/{row.offset}",
-            instant(row.appended_ms),
-            _shown(row.key),
+            moment(row.appended_ms) or str(row.appended_ms),
+            shown_value(row.key),
             Text(row.kind, style=_STYLES.get(row.kind, "")),
-            *(_shown(fields.get(name)) for name in names),
+            *(shown_value(fields.get(name)) for name in names),
         )
     return whole
 
@@ -71,24 +82,35 @@ def table(rows: Iterable[Row], title: str | None = None) -> Table:
 def line(row: Row) -> Text:
     """Return the row as one line: for rows that come one by one, where a table can't be drawn."""
     said = Text()
-    said.append(f"{row.partition}/{row.offset} {instant(row.appended_ms)} ", style="dim")
+    said.append(
+        f"{row.partition}/{row.offset} {moment(row.appended_ms) or row.appended_ms} ", style="dim"
+    )
     said.append(f"{row.kind} ", style=_STYLES.get(row.kind, ""))
-    said.append(_shown(row.key))
-    for name, value in _for_people(row).items():
+    said.append(shown_value(row.key))
+    for name, value in for_people(row).items():
         if value is not None:
-            said.append(f" {name}=", style="dim").append(_shown(value))
+            said.append(f" {name}=", style="dim").append(shown_value(value))
     return said
 
 
-def _for_people(row: Row) -> dict[str, Any]:
+def for_people(row: Row) -> dict[str, Any]:
+    """Return the fields that a person wants to see."""
     fields = {
         name: value
         for name, value in row.fields.items()
         if name not in _FOR_PROGRAMS and name not in _SOURCE
     }
+    if row.kind == "report":
+        fields["in_force"] = _version(fields["in_force"])
+        fields["loaded"] = ", ".join(map(_version, fields["loaded"])) or None
+        fields["lag"] = sum(fields["lag"].values())
     if _SOURCE[0] in row.fields:
         fields["source"] = "/".join(str(row.fields[name]) for name in _SOURCE)
     return fields
+
+
+def _version(served: Mapping[str, Any] | None) -> str:
+    return "none" if served is None else served["version"]
 
 
 def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,7 +128,8 @@ def _plain(fields: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-def _shown(value: Any) -> Text:
+def shown_value(value: Any) -> Text:
+    """Return a value of a message as it may reach a terminal; a long one is cut."""
     if value is None:
         return Text("-", style="dim")
     if isinstance(value, float):
@@ -114,7 +137,7 @@ def _shown(value: Any) -> Text:
     elif isinstance(value, bytes):
         text = value[: 4 * _SHOWN].decode("utf-8", "backslashreplace")
     elif isinstance(value, Mapping):
-        text = ", ".join(f"{name}: {_shown(inner)}" for name, inner in value.items())
+        text = ", ".join(f"{name}: {shown_value(inner)}" for name, inner in value.items())
     elif isinstance(value, list):
         text = ", ".join(map(str, value))
     else:

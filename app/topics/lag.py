@@ -1,4 +1,4 @@
-"""How far a group is behind its input: asked from outside, by a client of its own."""
+"""How far a group is, and how far behind its input: asked from outside, by a client of its own."""
 
 import threading
 import time
@@ -8,6 +8,53 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from app.domain.errors import BrokerUnavailable
+
+
+def committed(
+    config: dict[str, Any],
+    topic: str,
+    group: str,
+    partitions: Iterable[int],
+    timeout_s: float = 10.0,
+) -> dict[int, int]:
+    """Return the offset of the next record to answer, for each partition that has been committed.
+
+    Raises:
+        BrokerUnavailable: The broker doesn't say it in time.
+    """
+    member = _asking(config, group)
+    try:
+        return _committed(member, topic, partitions, timeout_s)
+    except KafkaException as error:
+        raise BrokerUnavailable(
+            f"Kafka does not say how far {group} is: {error.args[0]}"
+        ) from error
+    finally:
+        member.close()
+
+
+def _asking(config: dict[str, Any], group: str) -> Any:
+    return Consumer(
+        {
+            **config,
+            "group.id": group,  # asked about; never joined
+            "enable.auto.commit": False,
+            "isolation.level": "read_uncommitted",  # or the question waits for transactions
+        }
+    )
+
+
+def _committed(
+    member: Any, topic: str, partitions: Iterable[int], timeout_s: float
+) -> dict[int, int]:
+    places = [TopicPartition(topic, number) for number in partitions]
+    return {
+        place.partition: place.offset
+        for place in member.committed(places, timeout=timeout_s)
+        if place.offset >= 0
+    }
 
 
 class Lag:
@@ -36,14 +83,7 @@ class Lag:
         self._admin = AdminClient(config)
         # `AdminClient.list_consumer_group_offsets` of librdkafka 2.12.1 ends the process with a
         # segmentation fault when the coordinator of the group has just moved, or is made.
-        self._member = Consumer(
-            {
-                **config,
-                "group.id": group,  # asked about; never joined
-                "enable.auto.commit": False,
-                "isolation.level": "read_uncommitted",  # or the question waits for transactions
-            }
-        )
+        self._member = _asking(config, group)
         self._topic = topic
         self._keep_s = keep_s
         self._clock = clock
@@ -71,14 +111,9 @@ class Lag:
             self._member.close()
 
     def _ask(self, partitions: list[int], timeout_s: float) -> dict[int, int]:
-        places = [TopicPartition(self._topic, number) for number in partitions]
-        committed = {
-            place.partition: place.offset
-            for place in self._member.committed(places, timeout=timeout_s)
-            if place.offset >= 0
-        }
-        new = [number for number in partitions if number not in committed]
-        start = committed | self._offsets(new, OffsetSpec.earliest(), timeout_s)
+        known = _committed(self._member, self._topic, partitions, timeout_s)
+        new = [number for number in partitions if number not in known]
+        start = known | self._offsets(new, OffsetSpec.earliest(), timeout_s)
         ends = self._offsets(partitions, OffsetSpec.latest(), timeout_s)
         return {number: max(0, ends[number] - start[number]) for number in partitions}
 

@@ -26,10 +26,12 @@ class Resume(msgspec.Struct, frozen=True):
     why: str | None = None
 
 
-_decode = msgspec.json.Decoder(Resume).decode
+decode = msgspec.json.Decoder(Resume).decode
+"""Bytes to a resume. Raises ValueError."""
 
 
-def _key(group: str) -> bytes:
+def key_of(group: str) -> bytes:
+    """Return the key of the word for a group."""
     return f"resume:{group}".encode()
 
 
@@ -44,7 +46,7 @@ def send(config: Mapping[str, Any], topic: str, resume: Resume) -> None:
     producer.produce(
         topic,
         msgspec.json.encode(resume),
-        _key(resume.group),
+        key_of(resume.group),
         0,
         on_delivery=lambda error, _message: refusals.append(error),
     )
@@ -95,9 +97,9 @@ class Resumes:
             self.wait()
             return False
         for message in self._consumer.consume(1_000, timeout=0.01):
-            if message.error() is None and message.key() == _key(self._group):
+            if message.error() is None and message.key() == key_of(self._group):
                 with suppress(msgspec.MsgspecError):
-                    resume = _decode(message.value() or b"")
+                    resume = decode(message.value() or b"")
                     log.warning("resume.heard", why=resume.why)
                     self.close()
                     return True

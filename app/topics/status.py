@@ -71,7 +71,8 @@ class Heard(msgspec.Struct, frozen=True):
 
 
 encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(Report).decode
+decode = msgspec.json.Decoder(Report).decode
+"""Bytes to a report. Raises ValueError."""
 
 
 def newest(messages: Iterable[Message]) -> list[Heard]:
@@ -85,7 +86,7 @@ def newest(messages: Iterable[Message]) -> list[Heard]:
         if message.value is None:
             continue
         try:
-            found[message.key] = Heard(_decode(message.value), message.appended_ms)
+            found[message.key] = Heard(decode(message.value), message.appended_ms)
         except msgspec.MsgspecError:
             continue
     return sorted(found.values(), key=lambda heard: heard.report.instance)

@@ -23,7 +23,7 @@ def rows(world: World, *arguments: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(
     "command",
     [
-        *([], ["run"], ["announce"], ["announcements"], ["produce"], ["inspect"]),
+        *([], ["run"], ["announce"], ["announcements"], ["produce"], ["inspect"], ["trace"]),
         *(["dead-letters"], ["redrive"]),
         *(["rollback"], ["void"]),
         *(["backup"], ["restore"]),

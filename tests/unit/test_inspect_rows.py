@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from rich.console import Console
 
 from app.domain.errors import BrokerUnavailable
@@ -13,7 +13,7 @@ from app.domain.plans import Announcement
 from app.domain.records import Reason, Rejection
 from app.tools import inspect, tables
 from app.tools.inspect import Row
-from app.topics import announcements, dead_letters, reading, signals
+from app.topics import announcements, dead_letters, reading, resumes, signals, status
 from app.topics.messages import Message
 from app.topics.records import RecordDecoder
 
@@ -22,6 +22,7 @@ KNOWN = inspect.decoders(
     signals="signals",
     dead_letters="letters",
     announcements="plans",
+    status="status",
     record_decoder=RecordDecoder(),
     model_name="price",
 )
@@ -105,7 +106,7 @@ def test_what_is_not_what_its_topic_promises_is_shown_raw(topic: str, value: byt
     assert (shown.kind, shown.fields["value"]) == ("raw", value)
 
 
-@pytest.mark.parametrize("topic", ["records", "signals", "letters", "plans", "unknown"])
+@pytest.mark.parametrize("topic", ["records", "signals", "letters", "plans", "status", "unknown"])
 @pytest.mark.parametrize("value", [None, b"", b"\xff", b"\x1b[2J", b"NaN", b"[" * 5_000])
 def test_every_message_can_be_written_as_one_line_of_json(topic: str, value: bytes | None) -> None:
     headers = (("h", b"\xff"), ("empty", None))
@@ -192,9 +193,17 @@ class Polls:
 
     def __init__(self, *messages: Polled) -> None:
         self._messages = list(messages)
+        self.paused: list[int] = []
 
     def poll(self, timeout: float) -> Polled | None:
         return self._messages.pop(0) if self._messages else None
+
+    def consume(self, most: int, timeout: float) -> list[Polled]:
+        taken, self._messages = self._messages[:most], self._messages[most:]
+        return taken
+
+    def pause(self, places: list[TopicPartition]) -> None:
+        self.paused += [place.partition for place in places]
 
 
 def end(partition: int = 0) -> Polled:
@@ -202,8 +211,8 @@ def end(partition: int = 0) -> Polled:
 
 
 def offsets(consumer: Polls, ends: dict[int, int], **options: Any) -> list[int]:
-    given: dict[str, Any] = {"follow": False, "timeout_s": 0.0, "stopped": lambda: False}
-    messages = reading._until_read(consumer, ends, **{**given, **options})
+    given: dict[str, Any] = {"first": dict.fromkeys(ends, 0), "timeout_s": 0.0}
+    messages = reading._until_read(consumer, ends=ends, **{**given, **options})
     return [message.offset for message in messages]
 
 
@@ -228,7 +237,7 @@ def test_following_goes_on_behind_the_end_until_it_is_stopped() -> None:
     consumer = Polls(Polled(0), end(), Polled(1), Polled(2))
     read: list[int] = []
     messages = reading._until_read(
-        consumer, {0: 1}, follow=True, timeout_s=0.0, stopped=lambda: len(read) == 3
+        consumer, {0: 0}, {0: 1}, follow=True, timeout_s=0.0, stopped=lambda: len(read) == 3
     )
     for message in messages:  # one by one: each is what stops the reading
         read.append(message.offset)  # noqa: PERF401
@@ -238,3 +247,96 @@ def test_following_goes_on_behind_the_end_until_it_is_stopped() -> None:
 def test_a_topic_that_gives_neither_messages_nor_an_end_is_an_error() -> None:
     with pytest.raises(BrokerUnavailable, match="nothing came"):
         offsets(Polls(Polled(0)), {0: 2})
+
+
+def test_a_partition_of_which_enough_is_known_is_paused_and_read_no_further() -> None:
+    consumer = Polls(Polled(0, 0), Polled(0, 1), Polled(1, 0), Polled(2, 0), Polled(1, 1))
+    read: list[tuple[int, int]] = []
+    for message in reading._until_read(
+        consumer,
+        {0: 0, 1: 0},
+        {0: 3, 1: 2},
+        timeout_s=0.0,
+        enough=lambda partition: partition == 0 and len(read) > 2,
+    ):
+        read.append((message.partition, message.offset))  # noqa: PERF401 - as above
+    assert (read, consumer.paused) == ([(0, 0), (1, 0), (0, 1), (1, 1)], [0])
+
+
+def test_progress_is_told_from_where_reading_began_to_its_end() -> None:
+    told: list[tuple[int, int]] = []
+    coming = Polls(*(Polled(offset) for offset in range(5, 9)), end())
+    assert offsets(
+        coming, {0: 10}, first={0: 5}, on_progress=lambda read, of: told.append((read, of))
+    ) == [5, 6, 7, 8]
+    assert (told[0], told[-1]) == ((0, 5), (5, 5))
+
+
+def test_what_fails_while_a_topic_is_read_is_an_error_also_if_it_names_no_partition() -> None:
+    failed = Polled(-1001, -1, KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
+    with pytest.raises(KafkaException):
+        offsets(Polls(failed), {0: 2})
+
+
+REPORT = status.Report(
+    instance="host-1-abc",
+    address="http://127.0.0.1:1",
+    app_version="0",
+    started_ms=1_700_000_000_000,
+    every_ms=5_000,
+    doing="holding",
+    why="version 4 is not loaded",
+    since_ms=1_700_000_000_000,
+    in_force=status.Version("price", "3", 4),
+    loaded=[status.Version("price", "2", 1), status.Version("price", "3", 4)],
+    lag={0: 5, 2: 7},
+    reason="model_not_loaded",
+)
+
+
+def test_a_report_is_shown_with_its_versions_and_all_that_it_says_is_for_programs() -> None:
+    shown = row("status", status.encode(REPORT), key=b"host-1-abc")
+    assert shown.kind == "report"
+    written = json.loads(tables.json_line(shown))
+    assert written["loaded"][0] == {"model": "price", "version": "2", "offset": 1}
+    assert (written["since"], written["lag"]) == ("2023-11-14T22:13:20.000Z", {"0": 5, "2": 7})
+    said = rendered(tables.line(shown)).replace("\n", "")
+    for part in ("in_force=3", "loaded=2, 3", "lag=12", "doing=holding", "why=version 4 is not"):
+        assert part in said
+    assert "127.0.0.1" not in said
+
+
+def test_a_report_of_an_instance_that_has_loaded_nothing_is_shown() -> None:
+    early = msgspec.structs.replace(REPORT, in_force=None, loaded=[], lag={})
+    said = rendered(tables.line(row("status", status.encode(early))))
+    assert "in_force=none" in said
+    assert "loaded=" not in said
+
+
+def test_an_instance_that_took_its_word_back_is_shown_as_left() -> None:
+    shown = row("status", None, key=b"host-1-abc")
+    assert (shown.kind, shown.fields) == ("left", {"instance": "host-1-abc"})
+
+
+def test_a_resume_is_shown_with_its_group_and_why() -> None:
+    value = msgspec.json.encode(resumes.Resume("group", "the feed is repaired"))
+    shown = row("status", value, key=resumes.key_of("group"))
+    assert shown.kind == "resume"
+    assert shown.fields == {"group": "group", "why": "the feed is repaired"}
+
+
+@pytest.mark.parametrize("value", [b"", b"{}", b"\xff"])
+def test_what_is_no_word_on_the_status_topic_is_shown_raw(value: bytes) -> None:
+    assert row("status", value).kind == "raw"
+    assert row("status", value, key=resumes.key_of("group")).kind == "raw"
+
+
+def test_a_report_from_a_time_that_no_calendar_has_is_shown_raw() -> None:
+    wild = msgspec.structs.replace(REPORT, since_ms=10**18)
+    assert row("status", status.encode(wild)).kind == "raw"
+
+
+def test_a_message_from_a_time_that_no_calendar_has_is_shown_all_the_same() -> None:
+    wild = row("unknown", b"x", appended_ms=10**17)
+    assert json.loads(tables.json_line(wild))["appended"] is None
+    assert str(10**17) in rendered(tables.line(wild))

@@ -10,7 +10,7 @@ from rich.console import Console
 from app.domain.records import Reason, Rejection
 from app.tools.letter_counts import count
 from app.tools.letter_screen import screen, show
-from app.tools.letters import Selection, chosen
+from app.tools.letters import LetterSelection, chosen
 from app.topics import dead_letters, redriven
 from app.topics.dead_letters import DeadLetter
 from app.topics.messages import Message
@@ -27,31 +27,31 @@ def letter(offset: int, reason: Reason = Reason.NOT_JSON, at: int = 5, said: str
     return Message(offset, at, key, value, headers, "letters", 0)
 
 
-def taken(selection: Selection, *messages: Message) -> list[int]:
+def taken(selection: LetterSelection, *messages: Message) -> list[int]:
     return [message.offset for message, _ in chosen(messages, selection)]
 
 
 def test_letters_are_chosen_by_all_that_is_asked_for() -> None:
     messages = [letter(0, at=4), letter(1, Reason.EMPTY), letter(2), letter(3, at=6)]
-    assert taken(Selection(), *messages) == [0, 1, 2, 3]
-    assert taken(Selection(frozenset({Reason.NOT_JSON})), *messages) == [0, 2, 3]
-    assert taken(Selection(from_ms=5), *messages) == [1, 2, 3]
-    assert taken(Selection(until_ms=5), *messages) == [0]
-    assert taken(Selection(from_ms=5, until_ms=6), *messages) == [1, 2]
-    assert taken(Selection(partition=1), *messages) == []
-    assert taken(Selection(partition=0, offset=2), *messages) == [2]
-    assert taken(Selection(frozenset({Reason.EMPTY}), offset=2), *messages) == []
+    assert taken(LetterSelection(), *messages) == [0, 1, 2, 3]
+    assert taken(LetterSelection(frozenset({Reason.NOT_JSON})), *messages) == [0, 2, 3]
+    assert taken(LetterSelection(from_ms=5), *messages) == [1, 2, 3]
+    assert taken(LetterSelection(until_ms=5), *messages) == [0]
+    assert taken(LetterSelection(from_ms=5, until_ms=6), *messages) == [1, 2]
+    assert taken(LetterSelection(partition=1), *messages) == []
+    assert taken(LetterSelection(partition=0, offset=2), *messages) == [2]
+    assert taken(LetterSelection(frozenset({Reason.EMPTY}), offset=2), *messages) == []
 
 
 def test_what_is_no_letter_has_no_reason() -> None:
     noise = Message(0, 5, None, b"noise", (), "letters", 0)
-    assert taken(Selection(), noise) == [0]
-    assert taken(Selection(frozenset(Reason)), noise) == []
+    assert taken(LetterSelection(), noise) == [0]
+    assert taken(LetterSelection(frozenset(Reason)), noise) == []
 
 
 def test_progress_is_told_to_the_end() -> None:
     told: list[int] = []
-    list(chosen([letter(n) for n in range(2_500)], Selection(partition=9), told.append))
+    list(chosen([letter(n) for n in range(2_500)], LetterSelection(partition=9), told.append))
     assert told == [1_000, 2_000, 2_500]
 
 
@@ -67,7 +67,7 @@ def test_counts_are_those_of_the_letters(
     marks = Marks.of(
         [Message(0, 0, *redriven.encode(message, tries=1)) for message in sent], "letters"
     )
-    counts = count("letters", chosen(messages, Selection()), marks, samples)
+    counts = count("letters", chosen(messages, LetterSelection()), marks, samples)
     assert (counts.count, counts.redriven) == (len(messages), len(sent))
     assert sum(bar.count for bar in counts.bars) == len(messages)
     assert {one.reason for one in counts.reasons} == {reason for reason, _, _ in made}
@@ -91,7 +91,7 @@ def test_counts_are_those_of_the_letters(
 def test_what_a_letter_says_can_not_reach_the_terminal() -> None:
     output = io.StringIO()
     message = letter(0, said="\x1b[2J[red]\x07")
-    counts = count("letters", chosen([message], Selection()), Marks(), samples=1)
+    counts = count("letters", chosen([message], LetterSelection()), Marks(), samples=1)
     show(Console(file=output, width=200), screen(counts))
     assert "\\x1b[2J[red]\\x07" in output.getvalue()
 
@@ -99,7 +99,7 @@ def test_what_a_letter_says_can_not_reach_the_terminal() -> None:
 def test_messages_that_are_no_letters_are_told() -> None:
     output = io.StringIO()
     noise = Message(0, 5, None, b"noise", (), "letters", 0)
-    counts = count("letters", chosen([noise], Selection()), Marks(), samples=1)
+    counts = count("letters", chosen([noise], LetterSelection()), Marks(), samples=1)
     show(Console(file=output, width=200), screen(counts))
     assert "There is no such letter on letters." in output.getvalue()
     assert "1 message is no dead letter" in output.getvalue()

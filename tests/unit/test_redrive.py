@@ -10,7 +10,7 @@ import pytest
 
 from app.domain.records import Reason, Rejection
 from app.tools.json_edits import Edits
-from app.tools.letters import Selection, chosen
+from app.tools.letters import LetterSelection, chosen
 from app.tools.redrive import Redrive
 from app.tools.redrive_judge import LONGEST, Judge, Outcome
 from app.tools.redrive_writer import Outgoing, RedriveWriter
@@ -120,7 +120,7 @@ class Bench:
 
     def redrive(self) -> Redrive:
         def letters(tell: Callable[[int], None]) -> Iterable[tuple[Message, DeadLetter | None]]:
-            return chosen(list(self.messages), Selection(), tell)
+            return chosen(list(self.messages), LetterSelection(), tell)
 
         def marks() -> Marks:
             self.events.append("marks read")
