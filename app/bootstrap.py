@@ -18,7 +18,7 @@ from app.topics import catalog, connection
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from app.domain.plans import Plan, Void
     from app.domain.rollback import Rollback
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from app.settings import Settings
     from app.stream.hot_swap import ModelSource
     from app.stream.service import StreamService
+    from app.tools.config_check import Check, Wrong
     from app.tools.inspect import Decode
     from app.tools.status import Status
     from app.tools.voiding import Voided
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from app.topics.records import RecordDecoder
 
 log = structlog.get_logger()
+
+_ROOM_FOR_A_MODEL = 500_000_000  # bytes
 
 
 def kafka(settings: Settings) -> dict[str, Any]:
@@ -376,6 +379,85 @@ def resume(settings: Settings, why: str | None, wait_s: float) -> dict[str, bool
         resumes.send(kafka(settings), topic, resumes.Resume(group, why))
 
     return resume.resume(held, say, wait_s)
+
+
+def config_checks(settings: Settings, timeout_s: float) -> list[Check]:
+    """Return what looks at everything that the settings name; nothing is asked before it is run.
+
+    Args:
+        settings: Of the application.
+        timeout_s: The longest that one check may take.
+    """
+    from prometheus_client import CollectorRegistry  # noqa: PLC0415
+
+    from app.telemetry.http import OperatorPort  # noqa: PLC0415
+    from app.tools.config_check import Check, Wrong, check_folder  # noqa: PLC0415
+
+    servers, name = settings.kafka.bootstrap_servers, settings.model.name
+    answer_s = 0.8 * min(timeout_s, 10.0)
+
+    def broker() -> str:
+        connection.require_broker(servers, answer_s)
+        return f"a broker answers at {servers}"
+
+    def topic(spec: catalog.TopicSpec) -> Callable[[], str | Sequence[Wrong]]:
+        def look() -> str | Sequence[Wrong]:
+            quiet = {**kafka(settings), "log_level": 0}
+            found = catalog.TopicCatalog(quiet, answer_s).findings([spec])
+            wrong = [
+                Wrong(f"{one.setting} is {one.found}, must be {one.needed}", one.remedy)
+                for one in found
+            ]
+            return wrong or "keeps every promise"
+
+        return look
+
+    def server() -> str:
+        models(settings).require_answer()
+        return f"it answers at {settings.mlflow.tracking_uri}"
+
+    def model() -> str | Sequence[Wrong]:
+        aliases = models(settings).aliases(name)
+        if aliases is None:
+            remedy = "python models/train_and_register_model.py, or set model.name"
+            return [Wrong(f"MLflow has no registered model {name}", remedy)]
+        return ", ".join(
+            ["registered", *(f"{alias} is version {v}" for alias, v in sorted(aliases.items()))]
+        )
+
+    def port() -> str:
+        http = settings.http
+        nobody = OperatorPort(
+            http.host,
+            http.port,
+            CollectorRegistry(),
+            why_not_alive=lambda: None,
+            why_not_ready=lambda: None,
+        )
+        with nobody:
+            port = f"port {http.port}" if http.port else "any free port"
+            return f"{http.host}, {port}: can be listened on"
+
+    look_at_server = (
+        "start it (make mlflow-up), set MLFLOW_TRACKING_URI, or, if it answers 403, name this "
+        "host in its --allowed-hosts"
+    )
+    topics = [
+        Check(f"topic {spec.name}", topic(spec), "let this client describe topics", "Kafka broker")
+        for spec in topic_specs(settings)
+    ]
+    return [
+        Check("Kafka broker", broker, "start it (make kafka-up) or set KAFKA_BOOTSTRAP_SERVERS"),
+        *topics,
+        Check("MLflow server", server, look_at_server),
+        Check("registered model", model, look_at_server, "MLflow server"),
+        Check(
+            "model cache",
+            lambda: check_folder(settings.model.cache_dir, _ROOM_FOR_A_MODEL),
+            "name another model.cache_dir",
+        ),
+        Check("operator port", port, "set http.port to a free one, or to 0; or an instance has it"),
+    ]
 
 
 def decoder(settings: Settings) -> RecordDecoder:

@@ -6,7 +6,18 @@ import sys
 
 import typer
 
-from app.commands import messages, plans, records, resume, rollback, status, stream, topics, void
+from app.commands import (
+    config,
+    messages,
+    plans,
+    records,
+    resume,
+    rollback,
+    status,
+    stream,
+    topics,
+    void,
+)
 from app.commands.terminal import say_error
 from app.domain.errors import DsModelsError
 
@@ -27,6 +38,11 @@ app.command()(rollback.rollback)
 app.command()(void.void)
 app.command()(records.produce)
 app.command()(messages.inspect)
+
+config_app = typer.Typer()
+app.add_typer(config_app, name="config")
+config_app.callback(invoke_without_command=True)(config.show)
+config_app.command()(config.check)
 
 topics_app = typer.Typer(help="The Kafka topics.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")

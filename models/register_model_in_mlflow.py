@@ -22,6 +22,7 @@ import typer
 
 from app.domain.errors import ModelError, ModelRefused, ModelUnavailable
 from app.domain.records import FEATURES
+from app.domain.secrets import without_passwords
 from models.command_line import DEFAULT_PICKLE, AsJson, run, show
 from models.treasury_price_model import TreasuryPriceModel, table_of
 
@@ -146,7 +147,7 @@ def _mlflow(tracking_uri: str, timeout_s: float) -> Iterator[Any]:
         yield mlflow
     except (mlflow.exceptions.MlflowException, OSError) as error:  # OSError: its HTTP client's
         reason = (str(error) or type(error).__name__).splitlines()[0][:300]
-        raise ModelUnavailable(f"MLflow at {tracking_uri}: {reason}") from error
+        raise ModelUnavailable(without_passwords(f"MLflow at {tracking_uri}: {reason}")) from error
 
 
 def _require_answer(tracking_uri: str, timeout_s: float) -> None:
@@ -160,7 +161,7 @@ def _require_answer(tracking_uri: str, timeout_s: float) -> None:
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise ModelUnavailable(
-            f"MLflow does not answer at {tracking_uri} ({reason}); "
+            f"MLflow does not answer at {without_passwords(tracking_uri)} ({reason}); "
             "start it (`make mlflow-up`) or set MLFLOW_TRACKING_URI"
         ) from error
 

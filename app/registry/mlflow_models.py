@@ -14,6 +14,7 @@ import numpy.typing as npt
 from app.domain.errors import ModelRefused, ModelUnavailable
 from app.domain.records import FEATURES
 from app.domain.scoring import Predict, score
+from app.domain.secrets import without_passwords
 from app.registry.trusted_types import TRUSTED_TYPES
 
 
@@ -48,6 +49,35 @@ class MlflowModels:
         self._mlflow = mlflow
         self._tracking_uri = tracking_uri
         mlflow.set_tracking_uri(tracking_uri)
+
+    def require_answer(self) -> None:
+        """Return if the registry answers.
+
+        Raises:
+            ModelUnavailable: It doesn't.
+        """
+        try:
+            self._mlflow.MlflowClient(self._tracking_uri).search_registered_models(max_results=1)
+        except Exception as error:
+            cause = _first_cause(error)
+            if isinstance(cause, OSError):  # what stands around it is long
+                where = without_passwords(self._tracking_uri)
+                raise ModelUnavailable(f"MLflow does not answer at {where}: {cause}") from error
+            raise self._unavailable("the registry", error) from error
+
+    def aliases(self, name: str) -> dict[str, str] | None:
+        """Return the version of each alias of a registered model; None if there is no such model.
+
+        Raises:
+            ModelUnavailable: MLflow is away.
+        """
+        try:
+            found = self._mlflow.MlflowClient(self._tracking_uri).get_registered_model(name)
+        except Exception as error:
+            if getattr(error, "error_code", None) == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise self._unavailable(name, error) from error
+        return {alias: str(version) for alias, version in found.aliases.items()}
 
     def version(self, name: str, version: str) -> RegisteredVersion:
         """Look a version up.
@@ -135,7 +165,8 @@ class MlflowModels:
 
     def _unavailable(self, what: str, error: Exception) -> ModelUnavailable:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return ModelUnavailable(f"{what}: {reason[:300]} (MLflow at {self._tracking_uri})")
+        said = f"{what}: {reason[:300]} (MLflow at {self._tracking_uri})"
+        return ModelUnavailable(without_passwords(said))
 
 
 def _refuse_untrusted(folder: Path, flavors: dict[str, Any]) -> None:
@@ -163,6 +194,14 @@ def _refuse_untrusted(folder: Path, flavors: dict[str, Any]) -> None:
             raise ModelRefused(f"its file {path} lies outside of the artifact")
     if foreign := sorted(set(sklearn.get("skops_trusted_types") or ()) - set(TRUSTED_TYPES)):
         raise ModelRefused(f"it wants types that we don't trust: {', '.join(foreign)}")
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    seen = {id(error)}
+    while (behind := error.__cause__ or error.__context__) is not None and id(behind) not in seen:
+        error = behind
+        seen.add(id(error))
+    return error
 
 
 def _predict_with_one_thread(part: Any, seen: set[int] | None = None) -> None:

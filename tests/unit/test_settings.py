@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from app.domain.errors import SettingsError
 from app.domain.records import DEFAULT_RANGES
-from app.settings import WELL_KNOWN, Settings, read
+from app.settings import WELL_KNOWN, Settings, read, read_with_sources
 
 KEYS = [
     (section, key)
@@ -130,6 +130,33 @@ def test_every_setting_can_be_set_by_its_variable(config: Folder, section: str, 
     kind = type(getattr(Settings(), section)).model_fields[key].annotation
     found = config.read(**{variable(section, key): text_of(default, kind)})
     assert getattr(getattr(found, section), key) != default
+
+
+# --- who gave a value ---
+
+
+def test_each_value_names_all_that_gave_it_the_one_that_counts_last(config: Folder) -> None:
+    config.write("a.toml", '[kafka]\nbootstrap_servers = "a"')
+    config.write("b.toml", '[kafka]\nbootstrap_servers = "b"\nconsumer_group = "g"')
+    environment = {
+        "KAFKA_BOOTSTRAP_SERVERS": "well-known",
+        "DS_MODELS_KAFKA__BOOTSTRAP_SERVERS": "ours",
+        "DS_MODELS_LOG__LEVEL": "error",
+    }
+    found, sources = read_with_sources(environment, config.path)
+    assert found == config.read(**environment)
+    named = {key: [(s.kind, s.name) for s in given] for key, given in sources.items()}
+    a, b = str(config.path / "a.toml"), str(config.path / "b.toml")
+    assert named == {
+        ("kafka", "bootstrap_servers"): [
+            ("file", a),
+            ("file", b),
+            ("environment", "KAFKA_BOOTSTRAP_SERVERS"),
+            ("environment", "DS_MODELS_KAFKA__BOOTSTRAP_SERVERS"),
+        ],
+        ("kafka", "consumer_group"): [("file", b)],
+        ("log", "level"): [("environment", "DS_MODELS_LOG__LEVEL")],
+    }
 
 
 # --- ranges of the features ---
