@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from app.domain.plans import Plan, Void
     from app.domain.rollback import Rollback
     from app.registry.mlflow_models import MlflowModels
+    from app.registry.policy import Policy
     from app.settings import Settings
     from app.stream.hot_swap import ModelSource
     from app.stream.service import StreamService
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from app.topics.records import RecordDecoder
 
 log = structlog.get_logger()
-
-_ROOM_FOR_A_MODEL = 500_000_000  # bytes
 
 
 def kafka(settings: Settings) -> dict[str, Any]:
@@ -87,7 +86,28 @@ def models(settings: Settings) -> MlflowModels:
     """Return MLflow's models. Takes seconds: it imports MLflow."""
     from app.registry.mlflow_models import MlflowModels  # noqa: PLC0415
 
-    return MlflowModels(settings.mlflow.tracking_uri, settings.mlflow.timeout_s)
+    return MlflowModels(settings.mlflow.tracking_uri, settings.mlflow.timeout_s, policy(settings))
+
+
+def policy(settings: Settings) -> Policy:
+    """Return the policy on what is loaded."""
+    from app.registry.policy import Policy  # noqa: PLC0415
+
+    wanted = settings.policy
+    return Policy(
+        flavors=wanted.flavors,
+        code_paths=wanted.code_paths,
+        models=wanted.models,
+        uri_schemes=wanted.uri_schemes,
+        uri_hosts=wanted.uri_hosts,
+        max_artifact_bytes=round(wanted.max_artifact_mb * 1_000_000),
+    )
+
+
+def _verify(settings: Settings) -> Callable[[Path], None]:
+    from app.registry.verify import verify  # noqa: PLC0415
+
+    return lambda folder: verify(folder, policy(settings))
 
 
 def announce_version(  # the arguments are those of the command
@@ -106,7 +126,6 @@ def announce_version(  # the arguments are those of the command
         TopicsError: The announcement topic is missing or breaks a promise.
     """
     from app.registry import announcer  # noqa: PLC0415
-    from app.registry.verify import verify  # noqa: PLC0415
 
     _require_announcement_topic(settings)
     announcement = announcer.prepare(
@@ -115,7 +134,7 @@ def announce_version(  # the arguments are those of the command
         version,
         guard_ms=settings.announcements.guard_ms,
         effective_from_ms=effective_from_ms,
-        check=verify if check else None,
+        check=_verify(settings) if check else None,
     )
     return announcer.announce(kafka(settings), settings.topics.announcements, announcement)
 
@@ -144,7 +163,6 @@ def roll_back(
     from app.domain.plans import PlanTable  # noqa: PLC0415
     from app.domain.rollback import rollback_of  # noqa: PLC0415
     from app.registry import announcer  # noqa: PLC0415
-    from app.registry.verify import verify  # noqa: PLC0415
     from app.topics.announcements import Ignored  # noqa: PLC0415
 
     _require_announcement_topic(settings)
@@ -156,7 +174,7 @@ def roll_back(
         served.model_name,
         served.model_version,
         guard_ms=settings.announcements.guard_ms,
-        check=verify if check else None,
+        check=_verify(settings) if check else None,
         why=why,
     )
     if announcement.digest != served.digest:
@@ -453,7 +471,7 @@ def config_checks(settings: Settings, timeout_s: float) -> list[Check]:
         Check("registered model", model, look_at_server, "MLflow server"),
         Check(
             "model cache",
-            lambda: check_folder(settings.model.cache_dir, _ROOM_FOR_A_MODEL),
+            lambda: check_folder(settings.model.cache_dir, policy(settings).max_artifact_bytes),
             "name another model.cache_dir",
         ),
         Check("operator port", port, "set http.port to a free one, or to 0; or an instance has it"),

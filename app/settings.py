@@ -29,6 +29,7 @@ CONFIG_FOLDER = "DS_MODELS_CONFIG"
 
 _Seconds = Annotated[float, Field(gt=0)]
 _Count = Annotated[int, Field(ge=1)]
+_Texts = tuple[Annotated[str, Field(min_length=1)], ...]
 
 
 class _Section(BaseModel):
@@ -82,6 +83,43 @@ class Model(_Section):
     first_load_timeout_s: _Seconds = Field(
         60.0, description="How long a starting instance loads before it joins the group."
     )
+
+
+class Policy(_Section):
+    """What may be loaded. The defaults trust nobody who can write to the registry."""
+
+    flavors: tuple[Literal["skops", "pickle", "pyfunc"], ...] = Field(
+        ("skops",), description="`pickle` and `pyfunc` run code that comes with the model."
+    )
+    code_paths: bool = Field(
+        False, description="Whether a model may bring Python files (MLflow's `code_paths`)."
+    )
+    models: _Texts = Field(
+        ("*",), description="Patterns for the registered name in the URI of an announcement."
+    )
+    uri_schemes: _Texts = Field(
+        ("models",), description="Of the URI of an announcement; a path has `file`."
+    )
+    uri_hosts: _Texts = Field(
+        ("*",), description="Patterns for the host or bucket that files are fetched from."
+    )
+    max_artifact_mb: float = Field(
+        1_000.0, gt=0, description="The most that all files of a model may have together."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_texts(cls, given: Any) -> Any:
+        """Split what comes from the environment at its commas."""
+        if not isinstance(given, dict):
+            return given
+        lists = ("flavors", "models", "uri_schemes", "uri_hosts")
+        return {
+            key: [part.strip() for part in value.split(",")]
+            if key in lists and isinstance(value, str)
+            else value
+            for key, value in given.items()
+        }
 
 
 class Announcements(_Section):
@@ -211,6 +249,7 @@ class Settings(_Section):
     kafka: Kafka = Kafka()
     mlflow: Mlflow = Mlflow()
     model: Model = Model()
+    policy: Policy = Policy()
     announcements: Announcements = Announcements()
     topics: Topics = Topics()
     stream: Stream = Stream()

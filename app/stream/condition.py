@@ -15,6 +15,7 @@ def condition(
     *,
     table_is_read: bool,
     loaded: Sequence[Announcement],
+    failures: Mapping[str, str],
     hold: Hold | None,
     feed_staleness_s: float,
     lag: Mapping[int, int],
@@ -26,6 +27,7 @@ def condition(
         now_ms: Unix milliseconds.
         table_is_read: Whether the announcements were once read to their end.
         loaded: The versions that could answer a record now.
+        failures: Why others could not be loaded, by digest.
         hold: Why records wait, None if they don't.
         feed_staleness_s: Since the announcements were last known to be read to their end.
         lag: Records not answered yet, by partition.
@@ -42,6 +44,8 @@ def condition(
         )
     elif plan.announcement.digest not in {one.digest for one in loaded}:
         waits_for = f"version {plan.announcement.model_version}, which is in force, is not loaded"
+        if why := failures.get(plan.announcement.digest):
+            waits_for += f": {why}"
     elif hold is not None:
         waits_for = hold.why
     offsets = {one.announcement.digest: one.offset for one in table.plans}

@@ -156,6 +156,7 @@ class StreamService:
             round(self._clock_ms()),
             table_is_read=self._follows_live,
             loaded=self._models.loaded(),
+            failures=self._models.failures(),
             hold=self._sink.holds,
             feed_staleness_s=self._fence.staleness_s,
             lag=self._lag(self._app.owned),

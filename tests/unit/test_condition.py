@@ -1,6 +1,6 @@
 """What an instance is like: ready or not, and the first thing that it waits for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from app.domain.plans import Announcement, Plan, PlanTable, Void
 from app.stream.batches import Hold
@@ -24,12 +24,14 @@ def state(
     *,
     table_is_read: bool = True,
     hold: Hold | None = None,
+    failures: Mapping[str, str] | None = None,
 ) -> State:
     return condition(
         PlanTable.of(plans),
         NOW_MS,
         table_is_read=table_is_read,
         loaded=[one.announcement for one in loaded],
+        failures=failures or {},
         hold=hold,
         feed_staleness_s=0.5,
         lag={1: 7},
@@ -77,3 +79,9 @@ def test_records_that_wait_make_it_not_ready_and_say_why() -> None:
 def test_a_first_plan_that_is_still_to_come_answers_already_and_is_not_said_twice() -> None:
     found = state([THIRD], [THIRD])
     assert (found.ready, found.in_force, found.coming) == (True, Served("m", "3", 5), ())
+
+
+def test_it_says_why_the_version_in_force_could_not_be_loaded() -> None:
+    failures = {"digest 1": "another matter", "digest 2": "the policy refuses it"}
+    found = state([FIRST, SECOND], failures=failures)
+    assert found.waits_for == ("version 2, which is in force, is not loaded: the policy refuses it")

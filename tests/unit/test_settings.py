@@ -117,6 +117,8 @@ def text_of(value: Any, kind: Any) -> str:
     """A value that is not the default, as one writes it in the environment."""
     if get_origin(kind) is dict:
         return '{"interest_rate": [0, 5]}'
+    if get_origin(kind) is tuple:
+        return "skops, pyfunc" if value == ("skops",) else "one, two"
     if get_args(kind) and isinstance(value, str):
         return str(next(choice for choice in get_args(kind) if choice != value))
     if isinstance(value, float):
@@ -184,6 +186,22 @@ def test_a_range_of_an_unknown_feature_suggests_the_right_one(config: Folder) ->
 def test_a_range_that_is_none_names_its_feature(config: Folder, bounds: str) -> None:
     config.write("a.toml", f"[records.ranges]\ninterest_rate = {bounds}")
     assert "records.ranges.interest_rate" in config.complaint()
+
+
+# --- lists ---
+
+
+def test_a_list_is_split_at_its_commas_in_the_environment_and_a_list_in_a_file(
+    config: Folder,
+) -> None:
+    config.write("a.toml", '[policy]\nmodels = ["a", "b,c"]')
+    found = config.read(DS_MODELS_POLICY__FLAVORS="skops, pyfunc").policy
+    assert (found.flavors, found.models) == (("skops", "pyfunc"), ("a", "b,c"))
+
+
+@pytest.mark.parametrize("text", ["", "skops,", "joblib"])
+def test_a_flavor_that_there_is_not_is_refused(config: Folder, text: str) -> None:
+    assert "policy.flavors" in config.complaint(DS_MODELS_POLICY__FLAVORS=text)
 
 
 # --- mistakes ---
