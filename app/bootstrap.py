@@ -19,7 +19,7 @@ from app.topics import catalog, connection
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     from app.backup.making import Progress as BackupProgress
     from app.backup.manifest import Manifest
@@ -27,9 +27,11 @@ if TYPE_CHECKING:
     from app.domain.plans import Plan, Void
     from app.domain.rollback import Rollback
     from app.registry.mlflow_models import MlflowModels
+    from app.registry.policy import Policy
     from app.settings import Settings
     from app.stream.hot_swap import ModelSource
     from app.stream.service import StreamService
+    from app.tools.config_check import Check, Wrong
     from app.tools.inspect import Decode, Row
     from app.tools.json_edits import Edits
     from app.tools.letter_counts import LetterCounts
@@ -102,7 +104,28 @@ def models(settings: Settings) -> MlflowModels:
     """Return MLflow's models. Takes seconds: it imports MLflow."""
     from app.registry.mlflow_models import MlflowModels  # noqa: PLC0415
 
-    return MlflowModels(settings.mlflow.tracking_uri, settings.mlflow.timeout_s)
+    return MlflowModels(settings.mlflow.tracking_uri, settings.mlflow.timeout_s, policy(settings))
+
+
+def policy(settings: Settings) -> Policy:
+    """Return the policy on what is loaded."""
+    from app.registry.policy import Policy  # noqa: PLC0415
+
+    wanted = settings.policy
+    return Policy(
+        flavors=wanted.flavors,
+        code_paths=wanted.code_paths,
+        models=wanted.models,
+        uri_schemes=wanted.uri_schemes,
+        uri_hosts=wanted.uri_hosts,
+        max_artifact_bytes=round(wanted.max_artifact_mb * 1_000_000),
+    )
+
+
+def _verify(settings: Settings) -> Callable[[Path], None]:
+    from app.registry.verify import verify  # noqa: PLC0415
+
+    return lambda folder: verify(folder, policy(settings))
 
 
 def announce_version(  # the arguments are those of the command
@@ -121,7 +144,6 @@ def announce_version(  # the arguments are those of the command
         TopicsError: The announcement topic is missing or breaks a promise.
     """
     from app.registry import announcer  # noqa: PLC0415
-    from app.registry.verify import verify  # noqa: PLC0415
 
     _require_announcement_topic(settings)
     announcement = announcer.prepare(
@@ -130,7 +152,7 @@ def announce_version(  # the arguments are those of the command
         version,
         guard_ms=settings.announcements.guard_ms,
         effective_from_ms=effective_from_ms,
-        check=verify if check else None,
+        check=_verify(settings) if check else None,
     )
     return announcer.announce(kafka(settings), settings.topics.announcements, announcement)
 
@@ -159,7 +181,6 @@ def roll_back(
     from app.domain.plans import PlanTable  # noqa: PLC0415
     from app.domain.rollback import rollback_of  # noqa: PLC0415
     from app.registry import announcer  # noqa: PLC0415
-    from app.registry.verify import verify  # noqa: PLC0415
     from app.topics.announcements import Ignored  # noqa: PLC0415
 
     _require_announcement_topic(settings)
@@ -171,7 +192,7 @@ def roll_back(
         served.model_name,
         served.model_version,
         guard_ms=settings.announcements.guard_ms,
-        check=verify if check else None,
+        check=_verify(settings) if check else None,
         why=why,
     )
     if announcement.digest != served.digest:
@@ -511,6 +532,85 @@ def create_topics(settings: Settings) -> list[str]:
         TopicsError: It refuses one.
     """
     return topic_catalog(settings).create(topic_specs(settings))
+
+
+def config_checks(settings: Settings, timeout_s: float) -> list[Check]:
+    """Return what looks at everything that the settings name; nothing is asked before it is run.
+
+    Args:
+        settings: Of the application.
+        timeout_s: The longest that one check may take.
+    """
+    from prometheus_client import CollectorRegistry  # noqa: PLC0415
+
+    from app.telemetry.http import OperatorPort  # noqa: PLC0415
+    from app.tools.config_check import Check, Wrong, check_folder  # noqa: PLC0415
+
+    servers, name = settings.kafka.bootstrap_servers, settings.model.name
+    answer_s = 0.8 * min(timeout_s, 10.0)
+
+    def broker() -> str:
+        connection.require_broker(servers, answer_s)
+        return f"a broker answers at {servers}"
+
+    def topic(spec: catalog.TopicSpec) -> Callable[[], str | Sequence[Wrong]]:
+        def look() -> str | Sequence[Wrong]:
+            quiet = {**kafka(settings), "log_level": 0}
+            found = catalog.TopicCatalog(quiet, answer_s).findings([spec])
+            wrong = [
+                Wrong(f"{one.setting} is {one.found}, must be {one.needed}", one.remedy)
+                for one in found
+            ]
+            return wrong or "keeps every promise"
+
+        return look
+
+    def server() -> str:
+        models(settings).require_answer()
+        return f"it answers at {settings.mlflow.tracking_uri}"
+
+    def model() -> str | Sequence[Wrong]:
+        aliases = models(settings).aliases(name)
+        if aliases is None:
+            remedy = "python models/train_and_register_model.py, or set model.name"
+            return [Wrong(f"MLflow has no registered model {name}", remedy)]
+        return ", ".join(
+            ["registered", *(f"{alias} is version {v}" for alias, v in sorted(aliases.items()))]
+        )
+
+    def port() -> str:
+        http = settings.http
+        nobody = OperatorPort(
+            http.host,
+            http.port,
+            CollectorRegistry(),
+            why_not_alive=lambda: None,
+            why_not_ready=lambda: None,
+        )
+        with nobody:
+            port = f"port {http.port}" if http.port else "any free port"
+            return f"{http.host}, {port}: can be listened on"
+
+    look_at_server = (
+        "start it (make mlflow-up), set MLFLOW_TRACKING_URI, or, if it answers 403, name this "
+        "host in its --allowed-hosts"
+    )
+    topics = [
+        Check(f"topic {spec.name}", topic(spec), "let this client describe topics", "Kafka broker")
+        for spec in topic_specs(settings)
+    ]
+    return [
+        Check("Kafka broker", broker, "start it (make kafka-up) or set KAFKA_BOOTSTRAP_SERVERS"),
+        *topics,
+        Check("MLflow server", server, look_at_server),
+        Check("registered model", model, look_at_server, "MLflow server"),
+        Check(
+            "model cache",
+            lambda: check_folder(settings.model.cache_dir, policy(settings).max_artifact_bytes),
+            "name another model.cache_dir",
+        ),
+        Check("operator port", port, "set http.port to a free one, or to 0; or an instance has it"),
+    ]
 
 
 def decoder(settings: Settings) -> RecordDecoder:

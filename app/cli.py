@@ -8,6 +8,7 @@ import typer
 
 from app.commands import (
     backup,
+    config,
     dead_letters,
     messages,
     plans,
@@ -46,6 +47,11 @@ app.command()(redrive.redrive)
 app.command()(backup.backup)
 app.command()(backup.restore)
 app.command()(trace.trace)
+
+config_app = typer.Typer()
+app.add_typer(config_app, name="config")
+config_app.callback(invoke_without_command=True)(config.show)
+config_app.command()(config.check)
 
 topics_app = typer.Typer(help="The Kafka topics.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")

@@ -10,6 +10,7 @@ import json
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,6 +29,7 @@ CONFIG_FOLDER = "DS_MODELS_CONFIG"
 
 _Seconds = Annotated[float, Field(gt=0)]
 _Count = Annotated[int, Field(ge=1)]
+_Texts = tuple[Annotated[str, Field(min_length=1)], ...]
 
 
 class _Section(BaseModel):
@@ -81,6 +83,43 @@ class Model(_Section):
     first_load_timeout_s: _Seconds = Field(
         60.0, description="How long a starting instance loads before it joins the group."
     )
+
+
+class Policy(_Section):
+    """What may be loaded. The defaults trust nobody who can write to the registry."""
+
+    flavors: tuple[Literal["skops", "pickle", "pyfunc"], ...] = Field(
+        ("skops",), description="`pickle` and `pyfunc` run code that comes with the model."
+    )
+    code_paths: bool = Field(
+        False, description="Whether a model may bring Python files (MLflow's `code_paths`)."
+    )
+    models: _Texts = Field(
+        ("*",), description="Patterns for the registered name in the URI of an announcement."
+    )
+    uri_schemes: _Texts = Field(
+        ("models",), description="Of the URI of an announcement; a path has `file`."
+    )
+    uri_hosts: _Texts = Field(
+        ("*",), description="Patterns for the host or bucket that files are fetched from."
+    )
+    max_artifact_mb: float = Field(
+        1_000.0, gt=0, description="The most that all files of a model may have together."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_texts(cls, given: Any) -> Any:
+        """Split what comes from the environment at its commas."""
+        if not isinstance(given, dict):
+            return given
+        lists = ("flavors", "models", "uri_schemes", "uri_hosts")
+        return {
+            key: [part.strip() for part in value.split(",")]
+            if key in lists and isinstance(value, str)
+            else value
+            for key, value in given.items()
+        }
 
 
 class Announcements(_Section):
@@ -215,6 +254,7 @@ class Settings(_Section):
     kafka: Kafka = Kafka()
     mlflow: Mlflow = Mlflow()
     model: Model = Model()
+    policy: Policy = Policy()
     announcements: Announcements = Announcements()
     topics: Topics = Topics()
     stream: Stream = Stream()
@@ -222,6 +262,26 @@ class Settings(_Section):
     records: Records = Records()
     http: Http = Http()
     log: Log = Log()
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Who gave a value.
+
+    Attributes:
+        kind: What it is.
+        name: The path of the file, or the name of the variable.
+    """
+
+    kind: Literal["file", "environment"]
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+Sources = Mapping[tuple[str, str], list[Source]]
+"""Who gave a value, by section and key: the one that counts last. Nobody: it is the default."""
 
 
 def read(environment: Mapping[str, str] = os.environ, folder: Path | None = None) -> Settings:
@@ -235,19 +295,32 @@ def read(environment: Mapping[str, str] = os.environ, folder: Path | None = None
     Raises:
         SettingsError: A key is unknown (the message suggests the right one) or a value is wrong.
     """
+    return read_with_sources(environment, folder)[0]
+
+
+def read_with_sources(
+    environment: Mapping[str, str] = os.environ, folder: Path | None = None
+) -> tuple[Settings, Sources]:
+    """Read the settings as `read` does, and say who gave each value.
+
+    Raises:
+        SettingsError: As `read`.
+    """
     values: dict[str, dict[str, Any]] = {}
+    sources: dict[tuple[str, str], list[Source]] = {}
     for source, section, key, value in _given(environment, folder):
         _check(source, section, key)
         values.setdefault(section, {})[key] = value
+        sources.setdefault((section, key), []).append(source)
     try:
-        return Settings.model_validate(values)
+        return Settings.model_validate(values), sources
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise SettingsError(f"{where}: {first['msg']}") from error
 
 
-_Given = Iterator[tuple[str, str, str, Any]]
+_Given = Iterator[tuple[Source, str, str, Any]]
 
 
 def _given(environment: Mapping[str, str], folder: Path | None) -> _Given:
@@ -259,11 +332,11 @@ def _given(environment: Mapping[str, str], folder: Path | None) -> _Given:
         yield from _of_file(path)
     for name, (section, key) in WELL_KNOWN.items():
         if environment.get(name):
-            yield name, section, key, environment[name]
+            yield Source("environment", name), section, key, environment[name]
     for name in sorted(environment):
         if name.startswith(PREFIX) and name != CONFIG_FOLDER:
             section, _, key = name.removeprefix(PREFIX).lower().partition("__")
-            yield name, section, key, environment[name]
+            yield Source("environment", name), section, key, environment[name]
 
 
 def _of_file(path: Path) -> _Given:
@@ -275,10 +348,10 @@ def _of_file(path: Path) -> _Given:
         if not isinstance(keys, dict):
             raise SettingsError(f"{path}: {section} stands outside any [section]")
         for key, value in keys.items():
-            yield str(path), section, key, value
+            yield Source("file", str(path)), section, key, value
 
 
-def _check(source: str, section: str, key: str) -> None:
+def _check(source: Source, section: str, key: str) -> None:
     sections = Settings.model_fields
     if section not in sections:
         raise SettingsError(f"{source}: {_unknown('the configuration', section, sections)}")

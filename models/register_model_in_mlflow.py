@@ -16,12 +16,13 @@ import urllib.request
 from dataclasses import asdict, dataclass
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from app.domain.errors import ModelError, ModelRefused, ModelUnavailable
 from app.domain.records import FEATURES
+from app.domain.secrets import without_passwords
 from models.command_line import DEFAULT_PICKLE, AsJson, run, show
 from models.treasury_price_model import TreasuryPriceModel, table_of
 
@@ -34,6 +35,15 @@ if TYPE_CHECKING:
 REQUIREMENTS = ("scikit-learn", "skops", "numpy", "pandas")
 """What serving needs. Said by us, or MLflow spends seconds on finding out."""
 
+Flavor = Literal["skops", "pyfunc"]
+
+FlavorOption = Annotated[
+    Flavor,
+    typer.Option(
+        help="`pyfunc` registers a PythonModel of our own, whose code is pickled with it: it "
+        "serves only where `policy.flavors` allows that."
+    ),
+]
 Pickle = Annotated[Path, typer.Option("--pickle", help="The model. Open only a file of your own.")]
 Alias = Annotated[bool, typer.Option(help="Move the alias of the settings to the new version.")]
 
@@ -55,12 +65,16 @@ class Registered:
 
 
 def main(
-    pickle_path: Pickle = DEFAULT_PICKLE, alias: Alias = True, as_json: AsJson = False
+    pickle_path: Pickle = DEFAULT_PICKLE,
+    flavor: FlavorOption = "skops",
+    alias: Alias = True,
+    as_json: AsJson = False,
 ) -> None:
     """Register the pickled model in MLflow, with parameters, metrics, plot and signature."""
     from app import settings  # noqa: PLC0415 - imports pydantic
 
-    registered = register(load(pickle_path), settings.read(), move_alias=alias)
+    model = load(pickle_path)
+    registered = register(model, settings.read(), flavor=flavor, move_alias=alias)
     show(asdict(registered), as_json=as_json)
 
 
@@ -84,7 +98,9 @@ def load(path: Path) -> TreasuryPriceModel:
     return model
 
 
-def register(model: TreasuryPriceModel, settings: Settings, *, move_alias: bool) -> Registered:
+def register(
+    model: TreasuryPriceModel, settings: Settings, *, flavor: Flavor = "skops", move_alias: bool
+) -> Registered:
     """Log the model in a run of its own and make it the next version of `settings.model.name`.
 
     Raises:
@@ -102,7 +118,7 @@ def register(model: TreasuryPriceModel, settings: Settings, *, move_alias: bool)
             mlflow.log_params(model.parameters)
             mlflow.log_metrics(model.evaluation.metrics)
             mlflow.log_figure(figure, "predicted_vs_actual.png")
-            uri = _log_model(mlflow, model, model.evaluation)
+            uri = _log_model(mlflow, model, model.evaluation, flavor)
         # It tells its progress as prose on standard error.
         with contextlib.redirect_stderr(io.StringIO()):
             found = mlflow.register_model(uri, settings.model.name, tags=_tags(model))
@@ -140,13 +156,14 @@ def _mlflow(tracking_uri: str, timeout_s: float) -> Iterator[Any]:
     }.items():
         os.environ.setdefault(name, value)
     import mlflow  # noqa: PLC0415 - reads the environment, and takes seconds
+    import mlflow.pyfunc  # noqa: PLC0415
     import mlflow.sklearn  # noqa: PLC0415
 
     try:
         yield mlflow
     except (mlflow.exceptions.MlflowException, OSError) as error:  # OSError: its HTTP client's
         reason = (str(error) or type(error).__name__).splitlines()[0][:300]
-        raise ModelUnavailable(f"MLflow at {tracking_uri}: {reason}") from error
+        raise ModelUnavailable(without_passwords(f"MLflow at {tracking_uri}: {reason}")) from error
 
 
 def _require_answer(tracking_uri: str, timeout_s: float) -> None:
@@ -160,28 +177,39 @@ def _require_answer(tracking_uri: str, timeout_s: float) -> None:
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         raise ModelUnavailable(
-            f"MLflow does not answer at {tracking_uri} ({reason}); "
+            f"MLflow does not answer at {without_passwords(tracking_uri)} ({reason}); "
             "start it (`make mlflow-up`) or set MLFLOW_TRACKING_URI"
         ) from error
 
 
-def _log_model(mlflow: Any, model: TreasuryPriceModel, evaluation: Evaluation) -> str:
-    """Log the estimator alone, so that serving it needs no module of ours; return its URI."""
+def _log_model(
+    mlflow: Any, model: TreasuryPriceModel, evaluation: Evaluation, flavor: Flavor
+) -> str:
+    """Log what serving needs, without any module of ours; return its URI."""
     from mlflow.models import ModelSignature  # noqa: PLC0415
     from mlflow.types import ColSpec, DataType, Schema  # noqa: PLC0415
 
-    info = mlflow.sklearn.log_model(
-        model.estimator,
-        name="model",
-        serialization_format="skops",
-        skops_trusted_types=_needed_types(model.estimator),
-        signature=ModelSignature(
+    common: dict[str, Any] = {
+        "name": "model",
+        "signature": ModelSignature(
             inputs=Schema([ColSpec(DataType.double, name) for name in FEATURES]),
             outputs=Schema([ColSpec(DataType.double)]),
         ),
-        input_example=table_of(evaluation.features[:3]),
-        pip_requirements=[f"{name}=={installed(name)}" for name in ("mlflow", *REQUIREMENTS)],
-    )
+        "input_example": table_of(evaluation.features[:3]),
+        "pip_requirements": [f"{name}=={installed(name)}" for name in ("mlflow", *REQUIREMENTS)],
+    }
+    if flavor == "pyfunc":
+        from models.treasury_price_pyfunc import pickled_with_its_code  # noqa: PLC0415
+
+        with pickled_with_its_code(model) as python_model:
+            info = mlflow.pyfunc.log_model(python_model=python_model, **common)
+    else:
+        info = mlflow.sklearn.log_model(
+            model.estimator,
+            serialization_format="skops",
+            skops_trusted_types=_needed_types(model.estimator),
+            **common,
+        )
     return str(info.model_uri)
 
 

@@ -12,7 +12,7 @@ import typer
 
 from app.domain.errors import DsModelsError
 from models.command_line import DEFAULT_PICKLE, AsJson, Months, Seed, run, show
-from models.register_model_in_mlflow import Alias, register
+from models.register_model_in_mlflow import Alias, FlavorOption, register
 from models.train_and_pickle_model import KindOption, Output, facts, save, train
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def main(
     months: Months = 5_000,
     seed: Seed = 0,
     output: Output = DEFAULT_PICKLE,
+    flavor: FlavorOption = "skops",
     alias: Alias = True,
     announce: Announce = True,
     as_json: AsJson = False,
@@ -37,7 +38,7 @@ def main(
     read = settings.read()  # before minutes of training: it may be wrong
     model = train(kind, months, seed)
     save(model, output)
-    registered = register(model, read, move_alias=alias)
+    registered = register(model, read, flavor=flavor, move_alias=alias)
     told = {**facts(model, output), **asdict(registered)}
     try:
         if announce:

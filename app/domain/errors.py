@@ -9,7 +9,8 @@
     ├── PartitionsLost                 6   another instance owns our partitions
     ├── ModelError                     7   a model can't be used
     │   ├── ModelUnavailable               …now: its registry or artifact is out of reach
-    │   └── ModelRefused                   …at all: corrupt, unsafe, or of other features
+    │   └── ModelRefused                   …at all: corrupt, or of other features
+    │       └── PolicyRefused              …because the policy says so; it was not loaded
     ├── Refused                        8   what a command was asked for can't be: nothing was done
     └── BackupError                    9   a backup can't be made, or not be restored here
 
@@ -102,10 +103,18 @@ class ModelUnavailable(ModelError):
 class ModelRefused(ModelError):
     """Raised when a model version can be had but must not serve.
 
-    Its files differ from the announced digest, it can't be loaded, it needs features that
-    records don't have, or it brings types or code that are not trusted.
+    Its files differ from the announced digest, it can't be loaded, or it needs features that
+    records don't have.
 
     Operator action: restore the artifact, or announce a version that can serve.
+    """
+
+
+class PolicyRefused(ModelRefused):
+    """Raised when the policy of the settings refuses a model version. It was not loaded.
+
+    Operator action: announce a version that the policy allows; or, if you trust whoever can write
+    to the registry, change the setting in `[policy]` that the message names.
     """
 
 

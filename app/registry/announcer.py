@@ -9,7 +9,6 @@ from typing import Any
 from app.domain.digest import artifact_digest
 from app.domain.plans import Announcement, Plan
 from app.registry.mlflow_models import MlflowModels
-from app.registry.verify import verify
 from app.topics import announcements, appending
 
 
@@ -20,7 +19,7 @@ def prepare(
     *,
     guard_ms: int,
     effective_from_ms: int | None = None,
-    check: Callable[[Path], None] | None = verify,
+    check: Callable[[Path], None] | None,
     why: str | None = None,
 ) -> Announcement:
     """Fetch the version's artifact, check it, and write its plan.
@@ -36,6 +35,7 @@ def prepare(
 
     Raises:
         ModelUnavailable: MLflow is away, or has no such version or artifact.
+        PolicyRefused: The policy does not allow the version; asked whatever `check` is.
         ModelRefused: The model can't serve.
     """
     registered = models.version(name, version)

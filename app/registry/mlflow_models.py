@@ -3,18 +3,23 @@
 MLflow is imported when the adapter is made, not before: it takes seconds.
 """
 
+import dataclasses
 import os
+import tempfile
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import numpy.typing as npt
 
-from app.domain.errors import ModelRefused, ModelUnavailable
+from app.domain.errors import ModelError, ModelRefused, ModelUnavailable
 from app.domain.records import FEATURES
 from app.domain.scoring import Predict, score
-from app.registry.trusted_types import TRUSTED_TYPES
+from app.domain.secrets import without_passwords
+from app.registry.brought_code import alone
+from app.registry.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +39,12 @@ class MlflowModels:
         tracking_uri: The MLflow server.
         timeout_s: The longest that one request may take, in seconds. We try again ourselves, so
             MLflow's own retries, which block for minutes, are off.
+        policy: What may be fetched and loaded.
     """
 
-    def __init__(self, tracking_uri: str, timeout_s: float = 10.0) -> None:
+    def __init__(
+        self, tracking_uri: str, timeout_s: float = 10.0, policy: Policy | None = None
+    ) -> None:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(round(timeout_s)))
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -47,7 +55,37 @@ class MlflowModels:
 
         self._mlflow = mlflow
         self._tracking_uri = tracking_uri
+        self._policy = policy or Policy()
         mlflow.set_tracking_uri(tracking_uri)
+
+    def require_answer(self) -> None:
+        """Return if the registry answers.
+
+        Raises:
+            ModelUnavailable: It doesn't.
+        """
+        try:
+            self._mlflow.MlflowClient(self._tracking_uri).search_registered_models(max_results=1)
+        except Exception as error:
+            cause = _first_cause(error)
+            if isinstance(cause, OSError):  # what stands around it is long
+                where = without_passwords(self._tracking_uri)
+                raise ModelUnavailable(f"MLflow does not answer at {where}: {cause}") from error
+            raise self._unavailable("the registry", error) from error
+
+    def aliases(self, name: str) -> dict[str, str] | None:
+        """Return the version of each alias of a registered model; None if there is no such model.
+
+        Raises:
+            ModelUnavailable: MLflow is away.
+        """
+        try:
+            found = self._mlflow.MlflowClient(self._tracking_uri).get_registered_model(name)
+        except Exception as error:
+            if getattr(error, "error_code", None) == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise self._unavailable(name, error) from error
+        return {alias: str(version) for alias, version in found.aliases.items()}
 
     def version(self, name: str, version: str) -> RegisteredVersion:
         """Look a version up.
@@ -66,18 +104,45 @@ class MlflowModels:
     def fetch(self, uri: str, into: Path) -> Path:
         """Copy the artifact into the empty folder `into`; return the folder with its files.
 
+        The policy is asked before anything but its MLmodel file is copied.
+
         Raises:
             ModelUnavailable: MLflow or the artifact is out of reach.
+            PolicyRefused: The policy does not allow it.
         """
+        self._require_allowed(uri)
         try:
             path = self._mlflow.artifacts.download_artifacts(
                 artifact_uri=uri, dst_path=str(into), tracking_uri=self._tracking_uri
             )
         except Exception as error:
             raise self._unavailable(uri, error) from error
-        if not Path(path, "MLmodel").is_file():
-            raise ModelUnavailable(f"{uri} holds no MLmodel file")
         return Path(path)
+
+    def _require_allowed(self, uri: str) -> None:
+        self._policy.require_uri(uri)
+        try:
+            files = self._repository(uri)
+            self._policy.require_host(
+                _location(files), default=urlsplit(self._tracking_uri).hostname or ""
+            )
+            self._policy.require_size(_listed_bytes(files, self._policy.max_artifact_bytes))
+            if not any(PurePosixPath(file.path).name == "MLmodel" for file in _list(files)):
+                raise ModelUnavailable(f"{uri} holds no MLmodel file")
+            with tempfile.TemporaryDirectory(prefix="ds-models-") as folder:
+                files.download_artifacts("MLmodel", folder)
+                self._policy.require_flavors(Path(folder), self._metadata(Path(folder)).flavors)
+        except ModelError:
+            raise
+        except Exception as error:
+            raise self._unavailable(uri, error) from error
+
+    def _repository(self, uri: str) -> Any:
+        from mlflow.store.artifact import artifact_repository_registry  # noqa: PLC0415
+
+        return artifact_repository_registry.get_artifact_repository(
+            uri, tracking_uri=self._tracking_uri
+        )
 
     def features(self, folder: Path) -> tuple[str, ...]:
         """Return the columns that the model in `folder` needs, without loading it.
@@ -99,17 +164,24 @@ class MlflowModels:
         """Load the artifact in `folder` and predict its input example once.
 
         Raises:
-            ModelRefused: It can't be loaded, or must not be.
+            PolicyRefused: The policy does not allow it. Nothing of it was run.
+            ModelRefused: It can't be loaded, or can't predict.
         """
         metadata = self._metadata(folder)
-        _refuse_untrusted(folder, metadata.flavors)
+        self._policy.require_flavors(folder, metadata.flavors)
+        self._policy.require_size(
+            sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file())
+        )
         self.features(folder)
         import pandas as pd  # noqa: PLC0415 - comes with mlflow
 
         try:
-            model = self._mlflow.pyfunc.load_model(str(folder), suppress_warnings=True)
-            _predict_with_one_thread(model.get_raw_model())
+            with alone(folder, metadata.flavors["python_function"].get("code")):
+                model = self._mlflow.pyfunc.load_model(str(folder), suppress_warnings=True)
+            _predict_with_one_thread(_inside_of(model))
             example = metadata.load_input_example(str(folder))
+        except ModelRefused:
+            raise
         except Exception as error:
             raise ModelRefused(f"it can't be loaded: {type(error).__name__}: {error}") from error
 
@@ -123,6 +195,7 @@ class MlflowModels:
             raise ModelRefused(f"it can't predict its own example: {error}") from error
         for rejection in score(predict, np.ones((1, len(FEATURES)))).rejected.values():
             raise ModelRefused(f"it can't predict a record: {rejection.message}")
+        _require_one_number_per_row(predict)
         return predict
 
     def _metadata(self, folder: Path) -> Any:
@@ -135,40 +208,71 @@ class MlflowModels:
 
     def _unavailable(self, what: str, error: Exception) -> ModelUnavailable:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return ModelUnavailable(f"{what}: {reason[:300]} (MLflow at {self._tracking_uri})")
+        said = f"{what}: {reason[:300]} (MLflow at {self._tracking_uri})"
+        return ModelUnavailable(without_passwords(said))
 
 
-def _refuse_untrusted(folder: Path, flavors: dict[str, Any]) -> None:
-    """Return if the files can be loaded without running what they bring along.
+def _inside_of(model: Any) -> Any:
+    try:
+        return model.get_raw_model()
+    except NotImplementedError:  # a model class of somebody's own, which may hold estimators
+        return vars(model.unwrap_python_model())
 
-    MLflow loads by what the pyfunc flavor says, so that is what counts; and the list of trusted
-    types that an artifact carries is what its writer wished for: it counts only as far as ours has
-    the same.
+
+def _location(files: Any) -> str:
+    """Return where the files of a repository are: a registered version's lie in another one."""
+    while hasattr(files, "repo"):
+        files = files.repo
+    where: str = files.artifact_uri
+    return where
+
+
+def _list(files: Any, path: str | None = None) -> list[Any]:
+    listed: list[Any] = files.list_artifacts(path)
+    return listed
+
+
+def _listed_bytes(files: Any, enough: int) -> int:
+    """Return the bytes of all files of a repository, or of the first ones if they are enough."""
+    total = 0
+    folders: list[str | None] = [None]
+    while folders and total <= enough:
+        for file in _list(files, folders.pop()):
+            if file.is_dir:
+                folders.append(file.path)
+            else:
+                total += file.file_size or 0
+    return total
+
+
+def _require_one_number_per_row(predict: Predict) -> None:
+    """Return if a model answers each of several rows.
 
     Raises:
-        ModelRefused: They can't.
+        ModelRefused: It doesn't: every batch would have to be cut into single records.
     """
-    pyfunc, sklearn = flavors.get("python_function") or {}, flavors.get("sklearn") or {}
-    if pyfunc.get("code") or sklearn.get("code"):
-        raise ModelRefused(
-            "it brings code of its own (code_paths): a second version would run the first one's"
-        )
-    if (
-        pyfunc.get("loader_module") != "mlflow.sklearn"
-        or sklearn.get("serialization_format") != "skops"
-    ):
-        raise ModelRefused("it is not a scikit-learn model in the skops format")
-    for path in (pyfunc.get("model_path"), sklearn.get("pickled_model"), pyfunc.get("data")):
-        if path is not None and not (folder / path).resolve().is_relative_to(folder.resolve()):
-            raise ModelRefused(f"its file {path} lies outside of the artifact")
-    if foreign := sorted(set(sklearn.get("skops_trusted_types") or ()) - set(TRUSTED_TYPES)):
-        raise ModelRefused(f"it wants types that we don't trust: {', '.join(foreign)}")
+    rows = 3
+    try:
+        shape = np.asarray(predict(np.ones((rows, len(FEATURES)))), dtype=np.float64).shape
+    except Exception as error:
+        raise ModelRefused(f"it can't predict {rows} records at once: {error}") from error
+    if shape not in {(rows,), (rows, 1)}:
+        raise ModelRefused(f"it returned shape {shape} for {rows} records")
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    seen = {id(error)}
+    while (behind := error.__cause__ or error.__context__) is not None and id(behind) not in seen:
+        error = behind
+        seen.add(id(error))
+    return error
 
 
 def _predict_with_one_thread(part: Any, seen: set[int] | None = None) -> None:
     """Make predictions repeatable: with more threads, sums depend on who comes first.
 
-    Reaches every estimator inside an estimator: ensembles keep fitted copies of their parts.
+    Reaches every estimator inside an estimator or a dataclass: ensembles keep fitted copies of
+    their parts.
     """
     seen = set() if seen is None else seen
     if id(part) in seen:
@@ -178,6 +282,8 @@ def _predict_with_one_thread(part: Any, seen: set[int] | None = None) -> None:
         inside: Any = part.values()
     elif isinstance(part, (list, tuple)) or (isinstance(part, np.ndarray) and part.dtype == object):
         inside = part
+    elif dataclasses.is_dataclass(part) and not isinstance(part, type):
+        inside = [getattr(part, field.name, None) for field in dataclasses.fields(part)]
     elif hasattr(part, "get_params") and hasattr(part, "__dict__"):
         if hasattr(part, "n_jobs"):
             part.n_jobs = 1

@@ -1,22 +1,26 @@
-"""Load a model in a process of its own: `python -m app.registry.verify FOLDER`.
+"""Load a model in a process of its own: `python -m app.registry.verify FOLDER POLICY`.
 
 What a broken or hostile artifact does, it does to this process and not to the one that announces.
 """
 
+import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from app.domain.errors import DsModelsError, ModelRefused
+from app.registry.policy import Policy
 
 
-def verify(folder: Path, timeout_s: float = 120.0) -> None:
-    """Return if the model in `folder` loads and predicts its input example.
+def verify(folder: Path, policy: Policy, timeout_s: float = 120.0) -> None:
+    """Return if the model in `folder` loads under the policy and predicts its input example.
 
     Raises:
         ModelRefused: It does not, or not within `timeout_s` seconds.
     """
     command = [sys.executable, "-m", "app.registry.verify", str(folder)]
+    command.append(json.dumps(asdict(policy)))
     try:
         run = subprocess.run(  # noqa: S603 - our own interpreter and module
             command, capture_output=True, text=True, timeout=timeout_s, check=False
@@ -33,7 +37,8 @@ def main() -> int:
     from app.registry.mlflow_models import MlflowModels  # noqa: PLC0415 - takes seconds
 
     try:
-        MlflowModels(tracking_uri="").load(Path(sys.argv[1]))
+        policy = Policy(**json.loads(sys.argv[2]))
+        MlflowModels(tracking_uri="", policy=policy).load(Path(sys.argv[1]))
     except DsModelsError as error:
         print(error, file=sys.stderr)  # noqa: T201 - read by `verify`
         return error.exit_code

@@ -17,9 +17,10 @@ from typing import Protocol
 import structlog
 
 from app.domain.digest import artifact_digest
-from app.domain.errors import ModelError, ModelRefused, ModelUnavailable
+from app.domain.errors import ModelError, ModelRefused, ModelUnavailable, PolicyRefused
 from app.domain.plans import Announcement
 from app.domain.scoring import Predict
+from app.telemetry.metrics import HoldReason
 
 log = structlog.get_logger()
 _FORGOTTEN_AFTER_S = 10.0  # what nobody has wanted for so long is not tried again, and may go
@@ -33,6 +34,7 @@ class ModelSource(Protocol):
 
         Raises:
             ModelUnavailable: The registry or the artifact is out of reach.
+            PolicyRefused: It must not be loaded.
         """
 
     def load(self, folder: Path) -> Predict:
@@ -51,6 +53,7 @@ class _Version:
     predict: Predict | None = None
     folder: Path | None = None
     failure: str | None = None
+    refused_by_policy: bool = False
     attempts: int = 0
     retry_at: float = 0.0
 
@@ -129,6 +132,12 @@ class HotSwap:
             return f"{name} is being loaded"
         return f"{name} can't be loaded: {version.failure}"
 
+    def reason_why_not(self, announcement: Announcement) -> HoldReason:
+        """Say the same for programs."""
+        version = self._versions.get(_key(announcement))
+        refused = version is not None and version.refused_by_policy
+        return "refused_by_policy" if refused else "model_not_loaded"
+
     def wait_for(self, announcement: Announcement, timeout_s: float) -> bool:
         """Block until this version is loaded or was tried once; True if it is loaded."""
         with self._changed:
@@ -202,6 +211,7 @@ class HotSwap:
                     return
                 version.attempts += 1
                 version.failure = str(error)
+                version.refused_by_policy = isinstance(error, PolicyRefused)
                 pause = min(self._retry_max_s, self._retry_max_s / 30 * 2 ** (version.attempts - 1))
                 version.retry_at = self._clock() + pause
                 self._changed.notify_all()

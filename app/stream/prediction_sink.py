@@ -32,6 +32,9 @@ class Models(Protocol):
     def why_not(self, announcement: Announcement) -> str:
         """Say why a version is not loaded, for a person."""
 
+    def reason_why_not(self, announcement: Announcement) -> HoldReason:
+        """Say the same for programs."""
+
 
 class Output(Protocol):
     """Where answers go, in the transaction of the batch that they answer."""
@@ -127,8 +130,9 @@ class PredictionSink(BaseSink):
                 if plan.offset not in models:
                     predict = self._models.get(plan.announcement)
                     if predict is None:
+                        reason = self._models.reason_why_not(plan.announcement)
                         why = self._models.why_not(plan.announcement)
-                        waits_for = waits_for or Hold("model_not_loaded", why)
+                        waits_for = waits_for or Hold(reason, why)
                     else:
                         models[plan.offset] = predict
         return models, waits_for

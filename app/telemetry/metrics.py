@@ -18,7 +18,13 @@ from prometheus_client.registry import Collector
 
 from app.domain.records import Reason
 
-HoldReason = Literal["no_plan", "model_not_loaded", "announcements_behind", "too_many_dead_letters"]
+HoldReason = Literal[
+    "no_plan",
+    "model_not_loaded",
+    "refused_by_policy",
+    "announcements_behind",
+    "too_many_dead_letters",
+]
 Rebalance = Literal["assigned", "revoked", "lost"]
 IgnoredKind = Literal["null", "malformed", "foreign", "duplicate", "invalid_void"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
@@ -66,6 +67,10 @@ def _row(key: str, variables: list[str], field: FieldInfo) -> str:
 def _default(value: Any) -> str:
     if isinstance(value, dict):
         return "<br>".join(f"`{name} = {list(bounds)}`" for name, bounds in value.items())
+    if isinstance(value, tuple):
+        return f"`{json.dumps(value)}`"
+    if isinstance(value, bool):
+        return f"`{json.dumps(value)}`"
     return f"`{value.as_posix() if isinstance(value, Path) else value}`"
 
 
@@ -73,6 +78,11 @@ def _limits(field: FieldInfo) -> Iterator[str]:
     """Yield a sentence for what a value may be, beyond its type."""
     if get_origin(field.annotation) is Literal:
         yield f"One of {', '.join(f'`{choice}`' for choice in get_args(field.annotation))}."
+    if get_origin(field.annotation) is tuple:
+        inner = get_args(field.annotation)[0]
+        literal = get_origin(inner) is Literal
+        choices = ", ".join(f"`{choice}`" for choice in get_args(inner)) if literal else "texts"
+        yield f"A list of {choices}; comma-separated in the environment."
     bounds = []
     for limit in field.metadata:
         if isinstance(limit, annotated_types.Gt):

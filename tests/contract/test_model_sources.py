@@ -1,13 +1,16 @@
 """One contract for every source of models, fake and real; then what MLflow's must refuse."""
 
+import inspect
 import json
 import os
 import pickle
+import re
 import shutil
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +21,13 @@ import pytest
 import yaml
 
 from app.domain.digest import artifact_digest
-from app.domain.errors import ModelRefused, ModelUnavailable
+from app.domain.errors import ModelRefused, ModelUnavailable, PolicyRefused
 from app.domain.records import FEATURES
 from app.registry.mlflow_models import MlflowModels
+from app.registry.policy import Policy
 from app.registry.trusted_types import TRUSTED_TYPES
 from app.stream.hot_swap import ModelSource
+from models.treasury_price_model import TreasuryPriceModel
 from tests.harness import models
 from tests.harness.models import FolderModels
 
@@ -96,7 +101,10 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def source() -> MlflowModels:
     """The real adapter. Nothing here asks a server unless a test says so."""
-    return MlflowModels("http://127.0.0.1:1")
+    return MlflowModels("http://127.0.0.1:1", policy=ANY_URI)
+
+
+ANY_URI = Policy(uri_schemes=("models", "runs", "file"))
 
 
 def truncate(path: Path) -> None:
@@ -336,6 +344,208 @@ def test_an_mlmodel_file_that_is_none_is_refused(
         source.load(folder)
 
 
+def test_a_part_of_the_artifact_with_an_mlmodel_file_of_its_own_is_refused_unread(
+    source: MlflowModels, changed: Callable[..., Path], tmp_path: Path
+) -> None:
+    """MLflow would believe the inner one, which says that its model is a pickle."""
+    folder = changed(lambda document: document["flavors"]["python_function"].update(data="part"))
+    (folder / "part").mkdir()
+    document = yaml.safe_load((folder / "MLmodel").read_text())
+    document["flavors"]["sklearn"] = {"pickled_model": "m", "serialization_format": "pickle"}
+    document["flavors"]["python_function"] |= {"model_path": "m"}
+    (folder / "part" / "MLmodel").write_text(yaml.safe_dump(document))
+    (folder / "part" / "m").write_bytes(pickle.dumps(Bomb(tmp_path / "exploded")))
+    with pytest.raises(PolicyRefused, match="part of the artifact"):
+        source.load(folder)
+    assert not (tmp_path / "exploded").exists()
+
+
+# --- MLflow: what the policy decides ---
+
+
+def allowing(**changes: Any) -> MlflowModels:
+    return MlflowModels("http://127.0.0.1:1", policy=replace(ANY_URI, **changes))
+
+
+def save_pyfunc(folder: Path, model: Any, **changes: Any) -> Path:
+    import mlflow.pyfunc  # noqa: PLC0415
+
+    common = {"signature": signature(), "pip_requirements": [], "input_example": TABLE[:3]}
+    mlflow.pyfunc.save_model(folder, python_model=model, **{**common, **changes})
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pyfunc_artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from models.treasury_price_pyfunc import pickled_with_its_code  # noqa: PLC0415
+
+    with pickled_with_its_code(TreasuryPriceModel("linear").fit(TABLE, PRICES)) as model:
+        return save_pyfunc(tmp_path_factory.mktemp("pyfunc") / "model", model)
+
+
+@pytest.mark.parametrize("serialization", ["pickle", "cloudpickle"])
+def test_a_pickle_is_loaded_where_the_policy_allows_it(tmp_path: Path, serialization: str) -> None:
+    folder = save_model(tmp_path / "model", estimator(), serialization_format=serialization)
+    np.testing.assert_allclose(allowing(flavors=["pickle"]).load(folder)(ROWS), PRICES)
+
+
+def test_a_pyfunc_is_loaded_where_the_policy_allows_it(pyfunc_artifact: Path) -> None:
+    np.testing.assert_allclose(allowing(flavors=["pyfunc"]).load(pyfunc_artifact)(ROWS), PRICES)
+
+
+def test_a_pyfunc_needs_no_module_of_ours(pyfunc_artifact: Path) -> None:
+    content = (pyfunc_artifact / "python_model.pkl").read_bytes()
+    assert not re.search(rb"models\.treasury_price\w*\x94\x8c", content)
+
+
+@pytest.mark.parametrize("flavors", [["skops"], ["skops", "pickle"], []])
+def test_a_pyfunc_is_refused_unread_where_the_policy_does_not_allow_it(
+    pyfunc_artifact: Path, tmp_path: Path, flavors: list[str]
+) -> None:
+    folder = shutil.copytree(pyfunc_artifact, tmp_path / "model")
+    (folder / "python_model.pkl").write_bytes(pickle.dumps(Bomb(tmp_path / "exploded")))
+    with pytest.raises(PolicyRefused, match="it is a pyfunc model"):
+        allowing(flavors=flavors).load(folder)
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_with_skops_not_allowed_a_skops_model_is_refused(artifacts: Path) -> None:
+    with pytest.raises(PolicyRefused, match="it is a skops model"):
+        allowing(flavors=["pyfunc"]).load(artifacts / "linear")
+
+
+@pytest.mark.parametrize("flavors", [["skops", "pickle", "pyfunc"]])
+def test_a_loader_that_no_policy_knows_is_refused(
+    changed: Callable[..., Path], flavors: list[str]
+) -> None:
+    folder = changed(
+        lambda document: document["flavors"]["python_function"].update(loader_module="os")
+    )
+    with pytest.raises(PolicyRefused, match=r"os \(loader_module\)"):
+        allowing(flavors=flavors, code_paths=True).load(folder)
+
+
+def test_a_refused_artifact_is_not_even_fetched(pyfunc_artifact: Path, into: Path) -> None:
+    with pytest.raises(PolicyRefused, match="pyfunc"):
+        allowing().fetch(str(pyfunc_artifact), into)
+    assert list(into.iterdir()) == []
+
+
+def test_an_artifact_that_is_too_large_is_not_fetched(artifacts: Path, into: Path) -> None:
+    folder = artifacts / "linear"
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    with pytest.raises(PolicyRefused, match="max_artifact_mb"):
+        allowing(max_artifact_bytes=size - 1).fetch(str(folder), into)
+    assert list(into.iterdir()) == []
+    assert allowing(max_artifact_bytes=size).fetch(str(folder), into).is_dir()
+
+
+def test_an_artifact_that_is_larger_than_it_was_said_to_be_is_not_loaded(artifacts: Path) -> None:
+    with pytest.raises(PolicyRefused, match="max_artifact_mb"):
+        allowing(max_artifact_bytes=100).load(artifacts / "linear")
+
+
+class WithModule:
+    """A pyfunc whose price is what its own module `priced_here` says."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self._folder = tmp_path
+
+    def save(self, name: str, price: float, where: str = "load_context") -> Path:
+        source = self._folder / name / "source"
+        source.mkdir(parents=True)
+        (source / "priced_here.py").write_text(f"PRICE = {price}")
+        from mlflow.pyfunc.model import PythonModel  # noqa: PLC0415
+
+        class Priced(PythonModel):
+            def load_context(self, context: Any) -> None:
+                if where == "load_context":
+                    import priced_here  # type: ignore[import-not-found]  # noqa: PLC0415
+
+                    self.price = priced_here.PRICE
+
+            def predict(self, model_input: Any) -> Any:  # type: ignore[override]  # as MLflow documents
+                if where == "predict":
+                    import priced_here  # noqa: PLC0415
+
+                    self.price = priced_here.PRICE
+                return np.full(len(model_input), self.price)
+
+        folder = self._folder / name / "model"
+        code = [str(source / "priced_here.py")]
+        sys.path.insert(0, str(source))
+        try:
+            return save_pyfunc(folder, Priced(), code_paths=code)
+        finally:
+            sys.path.remove(str(source))
+            sys.modules.pop("priced_here", None)
+
+
+def test_two_versions_with_code_of_their_own_run_each_its_own(tmp_path: Path) -> None:
+    first, second = (WithModule(tmp_path).save(f"v{price}", price) for price in (1.0, 2.0))
+    source, path = allowing(flavors=["pyfunc"], code_paths=True), list(sys.path)
+    one, two = source.load(first), source.load(second)
+    assert np.asarray(one(ROWS[:2])).tolist() == [1.0, 1.0]
+    assert np.asarray(two(ROWS[:2])).tolist() == [2.0, 2.0]
+    assert sys.path == path
+    assert "priced_here" not in sys.modules
+
+
+def test_code_is_refused_and_not_run_where_the_policy_does_not_allow_it(tmp_path: Path) -> None:
+    folder = WithModule(tmp_path).save("v1", 1.0)
+    (folder / "code" / "priced_here.py").write_text("raise SystemExit")
+    with pytest.raises(PolicyRefused, match="code_paths"):
+        allowing(flavors=["pyfunc"]).load(folder)
+
+
+def test_a_model_that_is_a_script_is_code_too(pyfunc_artifact: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(pyfunc_artifact, tmp_path / "model")
+    document = yaml.safe_load((folder / "MLmodel").read_text())
+    document["flavors"]["python_function"]["model_code_path"] = "script.py"
+    (folder / "MLmodel").write_text(yaml.safe_dump(document))
+    (folder / "script.py").write_text("raise SystemExit")
+    with pytest.raises(PolicyRefused, match="code_paths"):
+        allowing(flavors=["pyfunc"]).load(folder)
+
+
+def test_code_that_is_imported_only_when_it_predicts_is_refused(tmp_path: Path) -> None:
+    """It would not be found then, or another version's would."""
+    folder = WithModule(tmp_path).save("v1", 1.0, where="predict")
+    with pytest.raises(ModelRefused, match="priced_here"):
+        allowing(flavors=["pyfunc"], code_paths=True).load(folder)
+
+
+def test_code_that_has_the_name_of_a_loaded_module_is_refused(tmp_path: Path) -> None:
+    folder = WithModule(tmp_path).save("v1", 1.0)
+    (folder / "code" / "json.py").write_text("")
+    with pytest.raises(ModelRefused, match="names that are taken already: json"):
+        allowing(flavors=["pyfunc"], code_paths=True).load(folder)
+
+
+def test_a_model_that_answers_a_batch_with_one_number_is_refused(tmp_path: Path) -> None:
+    from mlflow.pyfunc.model import PythonModel  # noqa: PLC0415
+
+    class Mean(PythonModel):
+        def predict(self, model_input: Any) -> Any:  # type: ignore[override]  # as MLflow documents
+            return model_input.to_numpy().mean(keepdims=True).reshape(1)
+
+    folder = save_pyfunc(tmp_path / "model", Mean())
+    with pytest.raises(ModelRefused, match=r"shape \(1,\) for 3 records"):
+        allowing(flavors=["pyfunc"]).load(folder)
+
+
+def test_an_estimator_inside_of_a_pyfunc_predicts_with_one_thread(tmp_path: Path) -> None:
+    from models.treasury_price_pyfunc import pickled_with_its_code  # noqa: PLC0415
+
+    ours = TreasuryPriceModel("forest", trees=3).fit(TABLE, PRICES)
+    ours.estimator.n_jobs = 2
+    with pickled_with_its_code(ours) as model:
+        folder = save_pyfunc(tmp_path / "model", model)
+    predict = allowing(flavors=["pyfunc"]).load(folder)
+    loaded = inspect.getclosurevars(predict).nonlocals["model"]
+    assert loaded.unwrap_python_model().model.estimator.n_jobs == 1
+
+
 # --- MLflow: what a model needs ---
 
 
@@ -476,7 +686,7 @@ ASK: dict[str, Callable[[MlflowModels, Path], object]] = {
 def test_a_server_that_is_away_makes_a_model_unavailable_soon(
     closed_port: int, into: Path, ask: Callable[[MlflowModels, Path], object]
 ) -> None:
-    source = MlflowModels(f"http://127.0.0.1:{closed_port}")
+    source = MlflowModels(f"http://127.0.0.1:{closed_port}", policy=ANY_URI)
     started = time.monotonic()
     with pytest.raises(ModelUnavailable, match=str(closed_port)):
         ask(source, into)
@@ -500,7 +710,7 @@ def test_why_a_server_is_away_is_said_in_the_same_words_each_time(
     closed_port: int, into: Path
 ) -> None:
     """Or a hold would be logged anew with each try."""
-    source = MlflowModels(f"http://127.0.0.1:{closed_port}")
+    source = MlflowModels(f"http://127.0.0.1:{closed_port}", policy=ANY_URI)
     said = set()
     for _turn in range(2):
         with pytest.raises(ModelUnavailable) as away:

@@ -152,7 +152,7 @@ def test_with_mlflow_away_during_a_swap_records_of_the_old_version_are_answered_
         world.wait_for_answers(300)
         train(world, "forest", tmp_path / "two.pkl", announce=False)
         models = MlflowModels(own_server.tracking_uri)
-        announced = announcer.prepare(models, MODEL, "2", guard_ms=10_000)
+        announced = announcer.prepare(models, MODEL, "2", guard_ms=10_000, check=None)
         own_server.kill()
         plan = world.announce(announced)
         instance.wait_for_event("model.not_loaded", version="2")

@@ -1,5 +1,6 @@
 """docs/settings.md tells of the settings that there are, and of no others."""
 
+import json
 import re
 from pathlib import Path
 
@@ -51,6 +52,9 @@ def test_a_setting_is_there_with_its_variables_its_default_and_its_meaning(
     assert re.findall(r"`(\w+)`", names) == [*expected, f"{PREFIX}{section}__{key}".upper()]
     assert meaning.startswith(SETTINGS[place].description or "no description")
     value = getattr(getattr(Settings(), section), key)
-    for part in value.items() if isinstance(value, dict) else [value]:
-        said = f"{part[0]} = {list(part[1])}" if isinstance(part, tuple) else str(part)
+    if isinstance(value, dict):
+        parts = [f"{name} = {list(bounds)}" for name, bounds in value.items()]
+    else:
+        parts = [json.dumps(value) if isinstance(value, tuple | bool) else str(value)]
+    for said in parts:
         assert f"`{said}`" in default

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from structlog.testing import capture_logs
 
-from app.domain.errors import ModelError
+from app.domain.errors import ModelError, PolicyRefused
 from app.domain.plans import Announcement
 from app.domain.scoring import Predict
 from app.stream.hot_swap import HotSwap, ModelSource
@@ -405,6 +405,23 @@ def test_a_version_that_failed_says_why_until_it_is_loaded(bench: Bench) -> None
     assert swap.why_not(announced) == (
         f"m version 1 can't be loaded: {announced.model_uri} is not there"
     )
+
+
+def test_a_refusal_by_the_policy_is_told_from_other_failures(bench: Bench) -> None:
+    announced = bench.announced("1")
+    swap = bench.swap(Raising(load=PolicyRefused("the policy refuses it")), retry_max_s=0)
+    assert swap.reason_why_not(announced) == "model_not_loaded"
+    assert not swap.wait_for(announced, 10)
+    assert swap.reason_why_not(announced) == "refused_by_policy"
+    until(lambda: swap.get(announced), 10)
+
+
+def test_after_a_refusal_another_failure_is_told_as_such(bench: Bench) -> None:
+    announced = bench.announced("1")
+    swap = bench.swap(Raising(load=PolicyRefused("the policy refuses it")), retry_max_s=0)
+    shutil.rmtree(bench.artifact("1"))
+    until(lambda: swap.get(announced) or "not there" in swap.why_not(announced), 10)
+    assert swap.reason_why_not(announced) == "model_not_loaded"
 
 
 # --- dropping ---

@@ -17,6 +17,7 @@ from app.stream.answers import Answers
 from app.stream.batches import Hold, JoinedBatch, MicroBatch
 from app.stream.decode import decoding
 from app.stream.prediction_sink import PredictionSink
+from app.telemetry.metrics import HoldReason
 from app.topics import dead_letters, signals
 from app.topics.dead_letters import DeadLetter
 from app.topics.records import RecordDecoder
@@ -63,6 +64,7 @@ class Loaded:
     versions: set[str] = field(default_factory=set)
     calls: list[tuple[str, int]] = field(default_factory=list)
     reason: str = "its artifact is away"
+    code: HoldReason = "model_not_loaded"
 
     def get(self, announcement: Announcement) -> Predict | None:
         version = announcement.model_version
@@ -79,6 +81,9 @@ class Loaded:
 
     def why_not(self, announcement: Announcement) -> str:
         return f"version {announcement.model_version}: {self.reason}"
+
+    def reason_why_not(self, announcement: Announcement) -> HoldReason:
+        return self.code
 
 
 @dataclass

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from app.domain.errors import SettingsError
 from app.domain.records import DEFAULT_RANGES
-from app.settings import WELL_KNOWN, Settings, read
+from app.settings import WELL_KNOWN, Settings, read, read_with_sources
 
 KEYS = [
     (section, key)
@@ -117,6 +117,8 @@ def text_of(value: Any, kind: Any) -> str:
     """A value that is not the default, as one writes it in the environment."""
     if get_origin(kind) is dict:
         return '{"interest_rate": [0, 5]}'
+    if get_origin(kind) is tuple:
+        return "skops, pyfunc" if value == ("skops",) else "one, two"
     if get_args(kind) and isinstance(value, str):
         return str(next(choice for choice in get_args(kind) if choice != value))
     if isinstance(value, float):
@@ -130,6 +132,33 @@ def test_every_setting_can_be_set_by_its_variable(config: Folder, section: str, 
     kind = type(getattr(Settings(), section)).model_fields[key].annotation
     found = config.read(**{variable(section, key): text_of(default, kind)})
     assert getattr(getattr(found, section), key) != default
+
+
+# --- who gave a value ---
+
+
+def test_each_value_names_all_that_gave_it_the_one_that_counts_last(config: Folder) -> None:
+    config.write("a.toml", '[kafka]\nbootstrap_servers = "a"')
+    config.write("b.toml", '[kafka]\nbootstrap_servers = "b"\nconsumer_group = "g"')
+    environment = {
+        "KAFKA_BOOTSTRAP_SERVERS": "well-known",
+        "DS_MODELS_KAFKA__BOOTSTRAP_SERVERS": "ours",
+        "DS_MODELS_LOG__LEVEL": "error",
+    }
+    found, sources = read_with_sources(environment, config.path)
+    assert found == config.read(**environment)
+    named = {key: [(s.kind, s.name) for s in given] for key, given in sources.items()}
+    a, b = str(config.path / "a.toml"), str(config.path / "b.toml")
+    assert named == {
+        ("kafka", "bootstrap_servers"): [
+            ("file", a),
+            ("file", b),
+            ("environment", "KAFKA_BOOTSTRAP_SERVERS"),
+            ("environment", "DS_MODELS_KAFKA__BOOTSTRAP_SERVERS"),
+        ],
+        ("kafka", "consumer_group"): [("file", b)],
+        ("log", "level"): [("environment", "DS_MODELS_LOG__LEVEL")],
+    }
 
 
 # --- ranges of the features ---
@@ -157,6 +186,22 @@ def test_a_range_of_an_unknown_feature_suggests_the_right_one(config: Folder) ->
 def test_a_range_that_is_none_names_its_feature(config: Folder, bounds: str) -> None:
     config.write("a.toml", f"[records.ranges]\ninterest_rate = {bounds}")
     assert "records.ranges.interest_rate" in config.complaint()
+
+
+# --- lists ---
+
+
+def test_a_list_is_split_at_its_commas_in_the_environment_and_a_list_in_a_file(
+    config: Folder,
+) -> None:
+    config.write("a.toml", '[policy]\nmodels = ["a", "b,c"]')
+    found = config.read(DS_MODELS_POLICY__FLAVORS="skops, pyfunc").policy
+    assert (found.flavors, found.models) == (("skops", "pyfunc"), ("a", "b,c"))
+
+
+@pytest.mark.parametrize("text", ["", "skops,", "joblib"])
+def test_a_flavor_that_there_is_not_is_refused(config: Folder, text: str) -> None:
+    assert "policy.flavors" in config.complaint(DS_MODELS_POLICY__FLAVORS=text)
 
 
 # --- mistakes ---

@@ -1,0 +1,33 @@
+"""What must not be shown: passwords in addresses, and values whose name says so."""
+
+import re
+
+MASK = "***"
+
+_SECRET_WORDS = frozenset({"password", "passwd", "secret", "token", "key", "credentials"})
+# Greedy up to the last `@`, for a password may hold one; but never into the next address.
+_IN_AUTHORITY = re.compile(r"(://[^\s:/]*:)(?:(?!://)\S)*(@)")
+_IN_QUERY = re.compile(
+    rf"([?&;][^\s=&;]*(?:{'|'.join(sorted(_SECRET_WORDS))})[^\s=&;]*=)[^\s&;]+", re.IGNORECASE
+)
+
+
+def is_secret(name: str) -> bool:
+    """Say whether a value of this name is secret: one of its words says so.
+
+    >>> [is_secret(name) for name in ("sasl_password", "apiKey", "keyboard", "tracking_uri")]
+    [True, True, False, False]
+    """
+    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)
+    return not _SECRET_WORDS.isdisjoint(word.lower() for word in words)
+
+
+def without_passwords(text: str) -> str:
+    """Return the text with the password of each address masked; all else stays readable.
+
+    >>> without_passwords("MLflow at https://me:b:c@d@ml.example:5000/ does not answer")
+    'MLflow at https://me:***@ml.example:5000/ does not answer'
+    >>> without_passwords("postgresql://db/mlflow?user=me&password=abc")
+    'postgresql://db/mlflow?user=me&password=***'
+    """
+    return _IN_QUERY.sub(rf"\g<1>{MASK}", _IN_AUTHORITY.sub(rf"\g<1>{MASK}\g<2>", text))
