@@ -41,6 +41,12 @@ def _mlflow() -> mlflow_choice.GivenServer | MLflowServer:
     return mlflow_choice.choose(os.environ, _folder() / "mlflow", owned=True)
 
 
+def pytest_configure() -> None:
+    """Choose before a test runs: MLflow's client writes its address into the environment."""
+    _broker()
+    _mlflow()
+
+
 def pytest_report_header() -> list[str]:
     return [f"kafka: {_broker().description}", f"mlflow: {_mlflow().description}"]
 

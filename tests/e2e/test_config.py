@@ -7,6 +7,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
+from app.bootstrap import topic_specs
 from app.topics.connection import client_config
 from tests.harness.terminal import app, app_json
 from tests.harness.world import MODEL, World
@@ -51,7 +52,7 @@ def test_all_is_well_when_all_is_there(world: World, tracking_uri: str) -> None:
         client.create_registered_model(MODEL)
     code, rows = app_json(world.environment, "config", "check", MLFLOW_TRACKING_URI=tracking_uri)
     assert (code, {row["status"] for row in rows}) == (0, {"good"}), rows
-    assert len(rows) == 10
+    assert len(rows) == len(topic_specs(world.settings)) + 5
     shown = app(world.environment, "config", "check", MLFLOW_TRACKING_URI=tracking_uri)
     assert "All is well." in shown.stdout
 
@@ -105,7 +106,9 @@ def test_with_nobody_there_each_is_named_and_what_needs_it_is_unknown(world: Wor
     status = {row["check"]: row["status"] for row in rows}
     assert code == 8
     assert (status["Kafka broker"], status["MLflow server"]) == ("wrong", "wrong")
-    assert [s for check, s in status.items() if check.startswith("topic ")] == ["unknown"] * 5
+    assert [s for check, s in status.items() if check.startswith("topic ")] == (
+        ["unknown"] * len(topic_specs(world.settings))
+    )
     assert status["registered model"] == "unknown"
     assert status["operator port"] == "good"
     shown = app(world.environment, "config", "check", **changes)
