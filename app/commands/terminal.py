@@ -58,10 +58,10 @@ def read_settings(**said: Any) -> Settings:
 
 def print_rows(rows: Iterable[dict[str, Any]]) -> None:
     """Print one JSON object a line."""
-    import orjson  # noqa: PLC0415
+    from app.tools.json_lines import encode  # noqa: PLC0415
 
     for row in rows:
-        typer.echo(orjson.dumps(row).decode())
+        typer.echo(encode(row).decode())
 
 
 def start_of(text: str) -> Start:

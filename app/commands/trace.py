@@ -14,7 +14,8 @@ def trace(
     record: Annotated[
         str,
         typer.Argument(
-            metavar="ID", help="The record's id, or its place on the input topic: PARTITION/OFFSET."
+            metavar="ID|PARTITION:OFFSET",
+            help="The record's id, or its place on the input topic; PARTITION/OFFSET is one too.",
         ),
     ],
     start: Annotated[
@@ -45,8 +46,12 @@ def trace(
     from app.tools.reading_progress import progress_bar  # noqa: PLC0415
     from app.tools.trace import as_dict  # noqa: PLC0415
     from app.tools.trace_screen import screen  # noqa: PLC0415
+    from app.topics.starts import LATEST  # noqa: PLC0415
 
-    settings, begin = read_settings(), start_of(start)
+    begin = start_of(start)
+    if begin == LATEST:
+        raise typer.BadParameter("nothing stands behind the latest", param_hint="--from")
+    settings = read_settings()
     found = bootstrap.tracer(settings, progress_bar, to_end=to_end).traces(record, begin)
     if as_json:
         print_rows(map(as_dict, found))

@@ -4,10 +4,10 @@ import base64
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import orjson
 from rich.table import Table
 from rich.text import Text
 
+from app.tools import json_lines
 from app.tools.announcement_history import moment
 from app.tools.inspect import Row
 from app.tools.plain_text import printable
@@ -39,7 +39,7 @@ def json_line(row: Row) -> bytes:
     >>> json_line(Row("t", 0, 5, 1_700_000_000_123, b"k", "raw", {"value": b"\xff"}))[-47:]
     b'"raw","value":"/w==","value_encoding":"base64"}'
     """
-    return orjson.dumps(as_dict(row))
+    return json_lines.encode(as_dict(row))
 
 
 def as_dict(row: Row) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def table(rows: Iterable[Row], title: str | None = None) -> Table:
     names = list(dict.fromkeys(name for _, fields in shown for name in fields))
     whole = Table(title=title)
     for name in ("place", "appended", "key", "kind"):
-        whole.add_column(name, overflow="fold")
+        whole.add_column(name, overflow="fold", no_wrap=name != "key")
     for name in names:
         whole.add_column(name.replace("_", " "), overflow="fold")
     for row, fields in shown:

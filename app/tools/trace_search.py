@@ -13,14 +13,14 @@ from app.topics.starts import Start
 Place = tuple[int, int]
 """Partition and offset of a record."""
 
-_PLACE = re.compile(r"(?:(?P<topic>.+)/)?(?P<partition>[0-9]{1,9})/(?P<offset>[0-9]{1,18})")
+_PLACE = re.compile(r"(?:(?P<topic>.+)/)?(?P<partition>[0-9]{1,9})[:/](?P<offset>[0-9]{1,18})")
 
 
 def place_of(text: str, topic: str) -> Place | None:
     """Read a place as it is typed, or as the id of an answer has it; None if it is none.
 
-    >>> place_of("3/1033", "treasury.data"), place_of("treasury.data/3/1033", "treasury.data")
-    ((3, 1033), (3, 1033))
+    >>> [place_of(text, "treasury.data") for text in ("3:1033", "3/1033", "treasury.data/3/1033")]
+    [(3, 1033), (3, 1033), (3, 1033)]
     >>> place_of("other.topic/3/1033", "treasury.data"), place_of("UST-2024-05", "treasury.data")
     (None, None)
     """

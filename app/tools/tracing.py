@@ -59,7 +59,7 @@ class Tracer:
         """Return the way of the record at a place, or of each record with an id.
 
         Args:
-            record: `PARTITION/OFFSET`, or the id; an id that looks like a place is found if there
+            record: `PARTITION:OFFSET`, or the id; an id that looks like a place is found if there
                 is no record at that place.
             start: Where to begin to look for an id.
 

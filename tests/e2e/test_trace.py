@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from app import bootstrap, settings
@@ -85,6 +86,7 @@ def test_a_record_is_traced_from_before_its_plan_to_its_answer(
         assert spoilt["record"]["rejected"] == "missing_field"
         place = f"{spoilt['record']['partition']}/{spoilt['record']['offset']}"
         assert the_trace(world, place) == spoilt
+        assert the_trace(world, place.replace("/", ":")) == spoilt
         assert the_trace(world, f"{world.settings.topics.records}/{place}") == spoilt
 
         reports = app_json(world.environment, "inspect", world.settings.topics.status)[1]
@@ -106,7 +108,15 @@ def test_a_record_is_traced_from_before_its_plan_to_its_answer(
 
 def test_what_is_not_there_ends_with_8(world: World) -> None:
     world.send([record(0)], partition=0)
-    for what in ("nobody", "0/1", "0/999", "99/0", f"{world.settings.topics.records}/0/1"):
+    for what in (
+        "nobody",
+        "0/1",
+        "0/999",
+        "0:1",
+        "99/0",
+        "99:0",
+        f"{world.settings.topics.records}/0/1",
+    ):
         assert traces(world, what) == []
     run = app(world.environment, "trace", "nobody")
     assert run.returncode == 8
@@ -128,6 +138,13 @@ def test_the_search_for_an_id_begins_where_it_is_told(world: World) -> None:
     assert [one["record"]["offset"] for one in traces(world, "twin")] == [0, 1]
     assert the_trace(world, "twin", "--from", "1")["record"]["offset"] == 1
     assert traces(world, "twin", "--from", "2999-01-01") == []
+
+
+@pytest.mark.parametrize("where", ["latest", "yesterday"])
+def test_a_start_where_no_record_can_be_is_refused(world: World, where: str) -> None:
+    done = app(world.environment, "trace", "r-0", "--from", where)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--from" in done.stderr
 
 
 def test_a_second_answer_is_found_if_it_is_looked_for(world: World) -> None:

@@ -121,6 +121,18 @@ def test_json_says_where_the_message_stands() -> None:
     assert written["appended"] == "2023-11-14T22:13:20.123Z"
 
 
+def test_a_number_that_no_offset_can_have_is_written_all_the_same() -> None:
+    value = msgspec.json.encode(msgspec.structs.replace(SIGNAL, source_offset=10**30))
+    assert json.loads(tables.json_line(row("signals", value)))["source_offset"] == 10**30
+
+
+def test_places_and_times_are_not_broken_in_a_table_that_is_too_narrow() -> None:
+    shown = row("signals", msgspec.json.encode(SIGNAL), partition=12, offset=1_234_567)
+    drawn = rendered(tables.table([shown]), width=100)
+    assert "12/1234567" in drawn
+    assert "2023-11-14T22:13:20.123Z" in drawn
+
+
 def test_bytes_that_are_no_text_are_written_in_base64_with_a_mark() -> None:
     written = json.loads(tables.json_line(row("unknown", b"\x00\xff")))
     assert written["value_encoding"] == "base64"
@@ -151,9 +163,9 @@ def test_markup_of_a_message_is_shown_and_not_obeyed() -> None:
     assert "[bold]x[/]" in rendered(tables.line(row("unknown", b"[bold]x[/]")))
 
 
-def rendered(drawable: Any) -> str:
+def rendered(drawable: Any, width: int = 200) -> str:
     written = io.StringIO()
-    Console(file=written, width=200, color_system=None).print(drawable)
+    Console(file=written, width=width, color_system=None).print(drawable)
     return written.getvalue()
 
 
