@@ -130,8 +130,8 @@ class MlflowModels:
             if not any(PurePosixPath(file.path).name == "MLmodel" for file in _list(files)):
                 raise ModelUnavailable(f"{uri} holds no MLmodel file")
             with tempfile.TemporaryDirectory(prefix="ds-models-") as folder:
-                files.download_artifacts("MLmodel", folder)
-                self._policy.require_flavors(Path(folder), self._metadata(Path(folder)).flavors)
+                seen = Path(files.download_artifacts("MLmodel", folder)).parent
+                self._policy.require_flavors(seen, self._metadata(seen).flavors)
         except ModelError:
             raise
         except Exception as error:
