@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from functools import cache
@@ -42,9 +43,13 @@ def _mlflow() -> mlflow_choice.GivenServer | MLflowServer:
 
 
 def pytest_configure() -> None:
-    """Choose before a test runs: MLflow's client writes its address into the environment."""
+    """Set up what must stand before the first test."""
+    # MLflow's client writes its address into the environment: choose before it does.
     _broker()
     _mlflow()
+    # A shell starts what is in its background with Ctrl+C ignored, and children inherit that.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> list[str]:
