@@ -9,6 +9,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from app.backup.data_files import Entry
 from app.domain.errors import BackupError, BrokerUnavailable
+from app.topics.watermarks import watermarks
 
 _AT_ONCE = 10_000
 _POLL_S = 0.2
@@ -29,9 +30,7 @@ def spans(consumer: Any, topic: str, partitions: int, timeout_s: float = 10.0) -
         KafkaException: The broker does not say.
     """
     return {
-        number: Span(
-            *consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=timeout_s)
-        )
+        number: Span(*watermarks(consumer, topic, number, timeout_s))
         for number in range(partitions)
     }
 

@@ -12,6 +12,7 @@ from app.domain.errors import BrokerUnavailable, TopicsError
 from app.topics import starts
 from app.topics.messages import Message, message_of
 from app.topics.starts import EARLIEST, Bounds, Start
+from app.topics.watermarks import watermarks
 
 _POLL_S = 0.2  # how often `stopped` is asked while nothing comes
 _AT_ONCE = 1_000  # messages that are taken from the client in one call
@@ -175,7 +176,7 @@ def _bounds(
             if number not in there:
                 raise TopicsError(f"{topic} has no partition {number}, but 0 to {there[-1]}")
         return {
-            number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=timeout_s)
+            number: watermarks(consumer, topic, number, timeout_s)
             for number in there
             if partitions is None or number in partitions
         }

@@ -13,6 +13,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from app.domain.errors import BrokerUnavailable
+from app.topics.watermarks import watermarks
 
 log = structlog.get_logger()
 
@@ -82,7 +83,7 @@ class Resumes:
             }
         )
         try:
-            _, end = consumer.get_watermark_offsets(TopicPartition(self._topic, 0), timeout=_ASK_S)
+            _, end = watermarks(consumer, self._topic, 0, _ASK_S)
             consumer.assign([TopicPartition(self._topic, 0, end)])
         except KafkaException as error:  # it waits from the next try on
             log.warning("resumes.not_followed", error=error.args[0].str())

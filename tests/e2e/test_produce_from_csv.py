@@ -176,8 +176,11 @@ def test_without_a_count_it_goes_on_until_it_is_stopped_and_counts_all_the_same(
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     ) as running:
-        until(lambda: len(sent(world)) > 20)
-        running.send_signal(signal.SIGINT)
-        output, _ = running.communicate(timeout=60)
+        try:
+            until(lambda: len(sent(world)) > 20)
+            running.send_signal(signal.SIGINT)
+            output, _ = running.communicate(timeout=60)
+        finally:
+            running.kill()
     assert running.returncode == 0
     assert json.loads(output)["records"] == len(sent(world))
