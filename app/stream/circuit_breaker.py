@@ -17,8 +17,9 @@ log = structlog.get_logger()
 class CircuitBreaker:
     """Looks at the newest answers of this instance, batch by batch.
 
-    It opens before a batch is answered that would make dead letters the given share of at least
-    `window` records, the newest ones and the batch together. Once resumed it lets everything pass,
+    It opens before a batch is answered that would make dead letters the given share of the newest
+    records: of the batch alone, or of it and the batches before it up to `window` records. Fewer
+    letters than `share` times `window` never open it. Once resumed it lets everything pass,
     and is armed again when after at least `window` records the share is below that.
 
     Args:
@@ -52,8 +53,9 @@ class CircuitBreaker:
         """
         if self._window == 0 or self._lets_pass:
             return None
-        if self._hold is None and self._is_too_much(seen := [*self._past, (records, letters)]):
-            of, bad = _newest(seen, self._window)
+        found = self._too_much([*self._past, (records, letters)])
+        if self._hold is None and found is not None:
+            of, bad = found
             self._hold = Hold(
                 "too_many_dead_letters",
                 f"{bad} of the newest {of} records can't be predicted; see what is wrong with them "
@@ -74,20 +76,17 @@ class CircuitBreaker:
         total = sum(of for of, _ in self._past)
         while total - self._past[0][0] >= self._window:
             total -= self._past.popleft()[0]
-        if self._lets_pass and total >= self._window and not self._is_too_much(list(self._past)):
+        if self._lets_pass and total >= self._window and self._too_much(list(self._past)) is None:
             log.info("circuit_breaker.armed")
             self._lets_pass = False
 
-    def _is_too_much(self, batches: list[tuple[int, int]]) -> bool:
-        records, letters = _newest(batches, self._window)
-        return letters >= self._share * max(records, self._window)
-
-
-def _newest(batches: list[tuple[int, int]], window: int) -> tuple[int, int]:
-    """Return records and letters of the fewest newest batches with at least `window` records."""
-    records = letters = 0
-    for of, bad in reversed(batches):
-        if records >= window:
-            break
-        records, letters = records + of, letters + bad
-    return records, letters
+    def _too_much(self, batches: list[tuple[int, int]]) -> tuple[int, int] | None:
+        """Return records and letters of the first newest batches with too large a share, if any."""
+        records = letters = 0
+        for of, bad in reversed(batches):
+            records, letters = records + of, letters + bad
+            if letters >= self._share * max(records, self._window):
+                return records, letters
+            if records >= self._window:
+                break
+        return None
