@@ -181,10 +181,9 @@ def roll_back(
     from app.domain.plans import PlanTable  # noqa: PLC0415
     from app.domain.rollback import rollback_of  # noqa: PLC0415
     from app.registry import announcer  # noqa: PLC0415
-    from app.topics.announcements import Ignored  # noqa: PLC0415
 
     _require_announcement_topic(settings)
-    table = PlanTable.of(e for e in announced(settings) if not isinstance(e, Ignored))
+    table = PlanTable.of(_entries(settings))
     rollback = rollback_of(table, round(time.time() * 1000))
     served = rollback.target.announcement
     announcement = announcer.prepare(
@@ -250,6 +249,13 @@ def announced(settings: Settings) -> list[Entry | Ignored]:
     connection.require_broker(settings.kafka.bootstrap_servers)
     messages = reading.read(kafka(settings), settings.topics.announcements)
     return announcements.read_all(messages, settings.model.name)
+
+
+def _entries(settings: Settings) -> list[Entry]:
+    """Read all plans and the voids that count."""
+    from app.topics.announcements import Ignored  # noqa: PLC0415
+
+    return [entry for entry in announced(settings) if not isinstance(entry, Ignored)]
 
 
 def as_worker(settings: Settings) -> Settings:
@@ -367,7 +373,6 @@ def status_look(settings: Settings, between_s: float = 0.4) -> Callable[[], Stat
     from app.domain.plans import PlanTable  # noqa: PLC0415
     from app.tools.status import status_of  # noqa: PLC0415
     from app.topics import reading, status  # noqa: PLC0415
-    from app.topics.announcements import Ignored  # noqa: PLC0415
     from app.topics.lag import Lag  # noqa: PLC0415
 
     topics, group, client = settings.topics, settings.kafka.consumer_group, kafka(settings)
@@ -376,7 +381,7 @@ def status_look(settings: Settings, between_s: float = 0.4) -> Callable[[], Stat
 
     def look() -> Status:
         started, before = time.monotonic(), lag(range(partitions), timeout_s=5.0)
-        plans = [entry for entry in announced(settings) if not isinstance(entry, Ignored)]
+        plans = _entries(settings)
         instances = status.newest(reading.read(client, topics.status))
         time.sleep(max(0.0, started + between_s - time.monotonic()))
         elapsed_s = time.monotonic() - started
@@ -407,7 +412,7 @@ def resume(settings: Settings, why: str | None, wait_s: float) -> dict[str, bool
     topic, group = settings.topics.status, settings.kafka.consumer_group
     connection.require_broker(settings.kafka.bootstrap_servers)
 
-    def held() -> dict[str, str]:
+    def held() -> set[str]:
         instances = status.newest(reading.read(kafka(settings), topic))
         return resume.held_by_breaker(instances, round(time.time() * 1000))
 
@@ -681,7 +686,6 @@ def tracer(settings: Settings, bar: Bar, *, to_end: bool) -> Tracer:
         BrokerUnavailable: Kafka is away.
     """
     from app.tools.tracing import Tracer  # noqa: PLC0415
-    from app.topics.announcements import Ignored  # noqa: PLC0415
 
     topics = settings.topics
     connection.require_broker(settings.kafka.bootstrap_servers)
@@ -691,7 +695,7 @@ def tracer(settings: Settings, bar: Bar, *, to_end: bool) -> Tracer:
         answers=(topics.signals, topics.dead_letters),
         group=settings.kafka.consumer_group,
         decoders=topic_decoders(settings),
-        entries=lambda: [e for e in announced(settings) if not isinstance(e, Ignored)],
+        entries=lambda: _entries(settings),
         slack_ms=settings.announcements.guard_ms,
         bar=bar,
         to_end=to_end,

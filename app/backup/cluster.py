@@ -24,7 +24,8 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from app.domain.errors import BackupError, BrokerUnavailable, TopicsError
+from app.domain.errors import BackupError, TopicsError
+from app.topics.connection import answers_required
 
 _LONGEST = "9223372036854775807"
 
@@ -77,7 +78,7 @@ class Cluster:
         """Return those of the topics that exist."""
         known = self._known()
         there = [name for name in names if name in known]
-        with _mapped():
+        with answers_required():
             configs = self._configs(ResourceType.TOPIC, there)
         return {
             name: Topic(
@@ -93,7 +94,7 @@ class Cluster:
 
     def default_retention_ms(self) -> int:
         """Return how long a topic keeps messages that does not say it; -1 for ever."""
-        with _mapped():
+        with answers_required():
             broker = str(next(iter(self._admin.list_topics(timeout=self._timeout_s).brokers)))
             settings = self._configs(ResourceType.BROKER, [broker])[broker]
         for setting, factor in (("ms", 1), ("minutes", 60_000), ("hours", 3_600_000)):
@@ -111,7 +112,7 @@ class Cluster:
         return self._offsets(places, OffsetSpec.latest())
 
     def _offsets(self, places: Sequence[Place], spec: OffsetSpec) -> dict[Place, int]:
-        with _mapped():
+        with answers_required():
             asked = self._admin.list_offsets(
                 {TopicPartition(*place): spec for place in places},
                 request_timeout=self._timeout_s,
@@ -139,7 +140,7 @@ class Cluster:
         """Delete topics; return once they are gone."""
         if not names:
             return
-        with _mapped():
+        with answers_required():
             for future in self._admin.delete_topics(list(names)).values():
                 future.result(self._timeout_s)
         self.wait(
@@ -188,7 +189,7 @@ class Cluster:
         """Delete the messages below an offset of each partition."""
         if not starts:
             return
-        with _mapped():
+        with answers_required():
             asked = self._admin.delete_records(
                 [TopicPartition(*place, start) for place, start in starts.items()]
             )
@@ -197,7 +198,7 @@ class Cluster:
 
     def members(self, group: str) -> int:
         """Return how many live members a consumer group has."""
-        with _mapped():
+        with answers_required():
             (future,) = self._admin.describe_consumer_groups([group]).values()
             try:
                 found = future.result(self._timeout_s)
@@ -209,14 +210,14 @@ class Cluster:
 
     def committed(self, group: str, topic: str, partitions: int) -> dict[int, int]:
         """Return what the group has committed, of the partitions where it has."""
-        with _mapped(), self._member(group) as member:
+        with answers_required(), self._member(group) as member:
             return committed(member, topic, partitions, self._timeout_s)
 
     def commit(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
         """Commit offsets of a group without members."""
         if not offsets:
             return
-        with _mapped(), self._member(group) as member:
+        with answers_required(), self._member(group) as member:
             committed(member, topic, 1, self._timeout_s)  # finds the group's coordinator
             places = [TopicPartition(topic, *place) for place in offsets.items()]
             for place in member.commit(offsets=places, asynchronous=False):
@@ -239,7 +240,7 @@ class Cluster:
         return {resource.name: future.result(self._timeout_s) for resource, future in asked.items()}
 
     def _known(self) -> dict[str, Any]:
-        with _mapped():
+        with answers_required():
             topics: dict[str, Any] = self._admin.list_topics(timeout=self._timeout_s).topics
         return topics
 
@@ -274,13 +275,3 @@ def committed(consumer: Any, topic: str, partitions: int, timeout_s: float) -> d
         if place.offset >= 0:
             found[place.partition] = place.offset
     return found
-
-
-@contextmanager
-def _mapped() -> Iterator[None]:
-    try:
-        yield
-    except KafkaException as error:
-        raise BrokerUnavailable(f"Kafka does not answer: {error.args[0].str()}") from error
-    except TimeoutError as error:
-        raise BrokerUnavailable("Kafka does not answer in time") from error

@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
+from app.commands.status import NOT_WELL
 from app.commands.terminal import AsJson, print_rows, read_settings
-
-NOT_WELL = 8
 
 
 def show(context: typer.Context, as_json: AsJson = False) -> None:

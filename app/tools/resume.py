@@ -10,18 +10,16 @@ _REASON: HoldReason = "too_many_dead_letters"
 _LOOK_S = 0.5
 
 
-def held_by_breaker(instances: Iterable[Heard], now_ms: int) -> dict[str, str]:
-    """Return what each live instance says, by its name, whose circuit breaker holds it."""
+def held_by_breaker(instances: Iterable[Heard], now_ms: int) -> set[str]:
+    """Return the names of the live instances whose circuit breaker holds them."""
     return {
-        heard.report.instance: heard.report.why or ""
+        heard.report.instance
         for heard in instances
         if heard.is_live(now_ms) and heard.report.reason == _REASON
     }
 
 
-def resume(
-    held: Callable[[], dict[str, str]], say: Callable[[], None], wait_s: float
-) -> dict[str, bool]:
+def resume(held: Callable[[], set[str]], say: Callable[[], None], wait_s: float) -> dict[str, bool]:
     """Say the word if somebody waits for it, and look whether all who did go on.
 
     Args:
@@ -33,10 +31,10 @@ def resume(
         For each instance that was held whether it went on; empty if none was.
     """
     before = held()
-    still = set(before)
+    still = before
     if before:
         say()
         deadline = time.monotonic() + wait_s
-        while (still := before.keys() & held().keys()) and time.monotonic() < deadline:
+        while (still := before & held()) and time.monotonic() < deadline:
             time.sleep(_LOOK_S)
-    return {instance: instance not in still for instance in before}
+    return {instance: instance not in still for instance in sorted(before)}

@@ -1,6 +1,5 @@
 """Our topics: made with the settings that the promises need, and checked against them."""
 
-import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
 from app.domain.errors import BrokerUnavailable, TopicsError
+from app.topics.connection import answers_required
 
 LOG_APPEND_TIME = {"message.timestamp.type": "LogAppendTime"}
 ROOM_FOR_RECORDS = {"max.message.bytes": "<=1048588"}
@@ -75,7 +75,7 @@ class TopicCatalog:
         Raises:
             BrokerUnavailable: The cluster doesn't answer in time.
         """
-        with _mapped():
+        with answers_required():
             topics = self._admin.list_topics(timeout=self._timeout_s).topics
         return {name: len(topic.partitions) for name, topic in topics.items()}
 
@@ -93,7 +93,7 @@ class TopicCatalog:
         missing = [spec for spec in specs if spec.name not in existing]
         if not missing:
             return []
-        with _mapped():
+        with answers_required():
             futures = self._admin.create_topics(
                 [
                     NewTopic(spec.name, spec.partitions, spec.replication, config=spec.config)
@@ -121,7 +121,7 @@ class TopicCatalog:
 
     def _usable(self) -> set[str]:
         """Return the topics of which every partition has a leader."""
-        with _mapped():
+        with answers_required():
             topics = self._admin.list_topics(timeout=self._timeout_s).topics
         return {
             name
@@ -163,7 +163,7 @@ class TopicCatalog:
     def _wrong_settings(self, specs: Sequence[TopicSpec]) -> list[Finding]:
         if not specs:
             return []
-        with _mapped():
+        with answers_required():
             futures = self._admin.describe_configs(
                 [ConfigResource(ResourceType.TOPIC, spec.name) for spec in specs]
             )
@@ -203,13 +203,3 @@ def require(findings: Sequence[Finding]) -> None:
     """
     if findings:
         raise TopicsError("\n".join(map(str, findings)))
-
-
-@contextlib.contextmanager
-def _mapped() -> Any:
-    try:
-        yield
-    except KafkaException as error:
-        raise BrokerUnavailable(f"Kafka does not answer: {error.args[0].str()}") from error
-    except TimeoutError as error:
-        raise BrokerUnavailable("Kafka does not answer in time") from error

@@ -1,5 +1,7 @@
 """How every client of ours reaches Kafka: one place for what all of them share."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from confluent_kafka import KafkaException
@@ -33,3 +35,14 @@ def require_broker(bootstrap_servers: str, timeout_s: float = 10.0) -> None:
             f"no Kafka broker answers at {bootstrap_servers} ({error.args[0].str()}); "
             "start one (`make kafka-up`) or set KAFKA_BOOTSTRAP_SERVERS"
         ) from error
+
+
+@contextmanager
+def answers_required() -> Iterator[None]:
+    """Raise what a client says of a broker that does not answer as BrokerUnavailable."""
+    try:
+        yield
+    except KafkaException as error:
+        raise BrokerUnavailable(f"Kafka does not answer: {error.args[0].str()}") from error
+    except TimeoutError as error:
+        raise BrokerUnavailable("Kafka does not answer in time") from error
