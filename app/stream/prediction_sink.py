@@ -104,11 +104,13 @@ class PredictionSink(BaseSink):
             SinkBackpressureError: A record must wait. Nothing was produced.
         """
         batches, self._batches = self._batches, []
-        models, waits_for = self._look_up(batches)
-        waits_for = waits_for or self._breaks(
+        # The breaker first: the word of an operator is heard also while a model is missing.
+        waits_for = self._breaks(
             sum(len(batch.decoded.records) for batch in batches),
             sum(len(batch.decoded.rejected) for batch in batches),
         )
+        models, missing = self._look_up(batches)
+        waits_for = waits_for or missing
         self._note_hold(waits_for)
         if waits_for is not None:
             raise SinkBackpressureError(self._retry_s)
@@ -159,14 +161,14 @@ class PredictionSink(BaseSink):
         return scored
 
     def _note_hold(self, waits_for: Hold | None) -> None:
-        if waits_for == self._holds:
+        before, self._holds = self._holds, waits_for
+        if waits_for == before:
             return
         if waits_for is not None:
             self._on_hold(waits_for.reason)
             log.warning("stream.holds", reason=waits_for.reason, waits_for=waits_for.why)
-        elif self._holds is not None:
-            log.info("stream.resumed", waited_for=self._holds.why)
-        self._holds = waits_for
+        elif before is not None:
+            log.info("stream.resumed", waited_for=before.why)
 
 
 def _summary(batches: list[ScoredBatch]) -> Answered:

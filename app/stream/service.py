@@ -1,6 +1,7 @@
 """One instance of the stream: starts its parts in order, runs until told to stop, ends them."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 
@@ -22,7 +23,7 @@ from app.stream.prediction_sink import PredictionSink
 from app.stream.status_reports import StatusReports
 from app.stream.transaction_output import TransactionOutput
 from app.telemetry.http import OperatorPort
-from app.telemetry.metrics import Metrics, State
+from app.telemetry.metrics import HoldReason, Metrics, State
 from app.topics import announcements
 from app.topics.lag import Lag
 from app.topics.records import RecordDecoder
@@ -55,6 +56,7 @@ class StreamService:
         self._warmed_at = float("-inf")
         self._follows_live = False
         self._turned_at = time.monotonic()
+        self._changed = threading.Event()
         self._metrics = Metrics(self.state, clock_ms)
         self._client = client = {
             "bootstrap.servers": options.bootstrap_servers,
@@ -110,7 +112,7 @@ class StreamService:
             self._fence.answered,
             options.hold_retry_s,
             breaks=self._breaker.holds,
-            on_hold=self._metrics.held,
+            on_hold=self._held,
         )
         topology.build(self._app, options.source_topic, decoder, self._fence, self._sink)
 
@@ -132,7 +134,9 @@ class StreamService:
         log.info("operator_port.listens", address=port.address)
         if self._options.http_address_file is not None:
             port.write_address(self._options.http_address_file)
-        reports = StatusReports(self._client, self._options.status_topic, port.address, self.state)
+        reports = StatusReports(
+            self._client, self._options.status_topic, port.address, self.state, self._changed
+        )
         try:
             with port, reports:
                 self._feed.start()
@@ -161,6 +165,10 @@ class StreamService:
             feed_staleness_s=self._fence.staleness_s,
             lag=self._lag(self._app.owned),
         )
+
+    def _held(self, reason: HoldReason) -> None:
+        self._metrics.held(reason)
+        self._changed.set()
 
     def _why_not_alive(self) -> str | None:
         still_s = time.monotonic() - self._turned_at

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any, Self
 
+import msgspec
 import structlog
 from confluent_kafka import KafkaException, Producer
 
@@ -28,7 +29,8 @@ class StatusReports:
         config: Of a Kafka client.
         topic: The status topic.
         address: Of the instance's metrics and health.
-        state: Asked once a second, from this thread.
+        state: Asked once a second, and whenever it has changed, from this thread.
+        changed: Set by whoever knows that the state has changed.
         every_s: The longest time between two reports.
         look_s: How often the state is asked for.
         clock_ms: Unix milliseconds.
@@ -40,6 +42,7 @@ class StatusReports:
         topic: str,
         address: str,
         state: Callable[[], State],
+        changed: threading.Event,
         *,
         every_s: float = 5.0,
         look_s: float = 1.0,
@@ -49,6 +52,7 @@ class StatusReports:
         self._topic = topic
         self._address = address
         self._state = state
+        self._changed = changed
         self._every_ms = round(every_s * 1000)
         self._look_s = look_s
         self._clock_ms = clock_ms
@@ -56,7 +60,7 @@ class StatusReports:
         self._doing: tuple[Doing, str | None] = ("starting", None)
         self._told: Report | None = None
         self._told_at_ms = 0
-        self._stop = threading.Event()
+        self._stops = False
         self._thread = threading.Thread(target=self._work, name="status-reports", daemon=True)
         self.instance = f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:6]}"
 
@@ -66,19 +70,21 @@ class StatusReports:
 
     def __exit__(self, *_: object) -> None:
         """Take the word back, if the broker answers at once."""
-        self._stop.set()
+        self._stops = True
+        self._changed.set()
         self._thread.join()
         self._send(None)
         self._producer.flush(2)
 
     def _work(self) -> None:
-        while not self._stop.is_set():
+        while not self._stops:
             try:
                 self._look()
             except Exception as error:  # noqa: BLE001 - a report must never end the instance
                 log.warning("status.not_reported", error=repr(error))
             self._producer.poll(0)
-            self._stop.wait(self._look_s)
+            self._changed.wait(self._look_s)
+            self._changed.clear()
 
     def _look(self) -> None:
         now_ms = round(self._clock_ms())
@@ -87,9 +93,9 @@ class StatusReports:
             self._doing, self._since_ms = doing, now_ms
         report = self._report(state)
         silent_ms = now_ms - self._told_at_ms
-        if silent_ms >= self._every_ms or not _say_the_same(report, self._told):
+        if silent_ms >= self._every_ms or _without_lag(report) != self._told:
             self._send(status.encode(report))
-            self._told, self._told_at_ms = report, now_ms
+            self._told, self._told_at_ms = _without_lag(report), now_ms
 
     def _report(self, state: State) -> Report:
         doing, why = self._doing
@@ -121,15 +127,9 @@ def _doing(state: State) -> tuple[Doing, str | None]:
     return ("serving" if state.ready else "holding"), state.waits_for
 
 
-def _say_the_same(one: Report, other: Report | None) -> bool:
-    """Compare all but how far behind it is, which changes all the time."""
-    return other is not None and (one.doing, one.why, one.in_force, one.loaded, set(one.lag)) == (
-        other.doing,
-        other.why,
-        other.in_force,
-        other.loaded,
-        set(other.lag),
-    )
+def _without_lag(report: Report) -> Report:
+    """Return what it says but how far behind it is, which changes all the time."""
+    return msgspec.structs.replace(report, lag=dict.fromkeys(report.lag, 0))
 
 
 def _version(served: Served) -> status.Version:

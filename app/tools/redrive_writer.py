@@ -14,6 +14,8 @@ from app.domain.errors import BrokerUnavailable, TopicsError
 _BY_HASH = -1
 _FENCED = (KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH)  # noqa: SLF001 - public names
 _FATAL = KafkaError._FATAL  # noqa: SLF001 - its public name
+# What became of the others when one was refused: no reason of its own.
+_PURGED = (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT)  # noqa: SLF001 - public names
 _BYTES = 1_048_588  # the most that a topic of records may take
 
 
@@ -163,5 +165,5 @@ class RedriveWriter:
             self._producer.abort_transaction(min(5.0, self._timeout_s))
 
     def _delivered(self, error: Any, message: Any) -> None:
-        if error is not None and self._refusal is None:
+        if error is not None and error.code() not in _PURGED and self._refusal is None:
             self._refusal = f"{message.topic()}: {error.str()}"

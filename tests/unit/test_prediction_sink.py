@@ -281,6 +281,25 @@ def test_a_batch_that_is_not_joined_yet_holds_all_partitions() -> None:
     assert bench.sink.holds == NO_PLAN
 
 
+def test_an_open_breaker_hears_an_operator_also_while_a_version_is_missing() -> None:
+    bench = Bench(plan(0, 0))
+    broken = Hold("too_many_dead_letters", "2 of 2")
+    asked: list[tuple[int, int]] = []
+
+    def breaks(records: int, letters: int) -> Hold | None:
+        asked.append((records, letters))
+        return broken if len(asked) == 1 else None
+
+    bench.sink = PredictionSink(bench.models, bench.output, bench.answered.append, breaks=breaks)
+    bench.add([1, 2, 3], [NOT_JSON, NOT_JSON, GOOD])
+    bench.hold()
+    assert bench.sink.holds == broken
+    bench.add([1, 2, 3], [NOT_JSON, NOT_JSON, GOOD])
+    bench.hold()
+    assert bench.sink.holds == Hold("model_not_loaded", "version 1: its artifact is away")
+    assert asked == [(3, 2), (3, 2)]
+
+
 def test_a_sink_that_holds_is_empty_for_its_records_come_again() -> None:
     bench = Bench(plan(0, 0))
     bench.add([1, 2])
