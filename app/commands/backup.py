@@ -22,13 +22,13 @@ def backup(
     Answers to records that the group has not committed are left out: they are given again after a
     restore. Exit code 8 if the backup is made but can't promise that nothing is lost; it says why.
     """
-    from app import bootstrap  # noqa: PLC0415
     from app.backup import manifest  # noqa: PLC0415
+    from app.bootstrap import copying  # noqa: PLC0415
     from app.tools import backup_screen  # noqa: PLC0415
 
     started = time.monotonic()
     with backup_screen.bars() as progress:
-        made = bootstrap.back_up(read_settings(), folder, progress)
+        made = copying.back_up(read_settings(), folder, progress)
     row = {
         "folder": str(folder),
         **manifest.as_dict(made),
@@ -70,12 +70,12 @@ def restore(
     everything is read again and compared. Instances refuse the topics until it is done. Stop the
     producers meanwhile.
     """
-    from app import bootstrap  # noqa: PLC0415
+    from app.bootstrap import copying, parts  # noqa: PLC0415
     from app.tools import backup_screen  # noqa: PLC0415
 
     started, settings = time.monotonic(), read_settings()
     with backup_screen.bars() as progress:
-        restorer = bootstrap.restorer(settings, progress)
+        restorer = copying.restorer(settings, progress)
         found = restorer.check(
             folder, round(time.time() * 1000), again=again, most_filled=fill_limit
         )
@@ -83,7 +83,7 @@ def restore(
             found.require_kept()
         if not check:
             restorer.restore(folder, found)
-    created = [] if check else bootstrap.create_topics(settings)
+    created = [] if check else parts.create_topics(settings)
     row = {
         "folder": str(folder),
         "restored": not check,

@@ -44,12 +44,12 @@ def check(
     Exit code 8 if something is. Changes nothing, and goes on after a failure. An instance that
     runs on this machine has its operator port, so that check fails beside it.
     """
-    from app import bootstrap  # noqa: PLC0415
+    from app.bootstrap import checking  # noqa: PLC0415
     from app.tools.config_check import run_checks  # noqa: PLC0415
     from app.tools.config_check import show as show_found  # noqa: PLC0415
 
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # it tells each retry
-    checks = bootstrap.config_checks(read_settings(), timeout)
+    checks = checking.config_checks(read_settings(), timeout)
     found = list(run_checks(checks, timeout))
     if as_json or (context.parent is not None and context.parent.params.get("as_json")):
         print_rows(one.as_dict() for one in found)

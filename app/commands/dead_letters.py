@@ -26,7 +26,7 @@ def dead_letters(
     """
     from rich.console import Console  # noqa: PLC0415
 
-    from app import bootstrap  # noqa: PLC0415
+    from app.bootstrap import redriving  # noqa: PLC0415
     from app.tools.letter_counts import as_dict  # noqa: PLC0415
     from app.tools.letter_screen import screen, show  # noqa: PLC0415
     from app.tools.letters import LetterSelection  # noqa: PLC0415
@@ -34,7 +34,7 @@ def dead_letters(
     selection = LetterSelection(frozenset(reason) if reason else None, from_, until)
     settings = read_settings()
     with progress(f"reading {settings.topics.dead_letters}") as tell:
-        counts = bootstrap.letter_counts(settings, selection, samples, tell)
+        counts = redriving.letter_counts(settings, selection, samples, tell)
     if as_json:
         print_rows([as_dict(counts)])
     else:

@@ -117,14 +117,14 @@ def inspect(  # the arguments are those of the command line
 def _summarise(
     topic: str, wanted: Selection, partitions: list[int] | None, *, as_json: bool
 ) -> None:
-    from app import bootstrap  # noqa: PLC0415
+    from app.bootstrap import messages  # noqa: PLC0415
     from app.tools import summary  # noqa: PLC0415
     from app.tools.reading_progress import progress_bar  # noqa: PLC0415
     from app.tools.summary_screen import screen  # noqa: PLC0415
 
     settings = read_settings()
     with progress_bar(topic) as told:
-        rows = bootstrap.topic_rows(settings, topic, wanted, partitions, told)
+        rows = messages.topic_rows(settings, topic, wanted, partitions, told)
         found = summary.summary_of(rows)
     if as_json:
         print_rows([summary.as_dict(topic, found)])
@@ -134,7 +134,7 @@ def _summarise(
 
 
 def _show(topic: str, wanted: Selection, partitions: list[int] | None, *, as_json: bool) -> None:
-    from app import bootstrap  # noqa: PLC0415
+    from app.bootstrap import messages  # noqa: PLC0415
     from app.tools.reading_progress import progress_bar  # noqa: PLC0415
 
     settings, console = read_settings(), screen_console()
@@ -147,12 +147,12 @@ def _show(topic: str, wanted: Selection, partitions: list[int] | None, *, as_jso
 
     if wanted.ends_before_it_shows:
         with progress_bar(topic) as told:
-            rows = list(bootstrap.topic_rows(settings, topic, wanted, partitions, told))
+            rows = list(messages.topic_rows(settings, topic, wanted, partitions, told))
         show(rows)
     else:
         lines_would_mix = console.is_terminal or wanted.follow
         with progress_bar(topic, wanted=not lines_would_mix) as told:
-            show(bootstrap.topic_rows(settings, topic, wanted, partitions, told))
+            show(messages.topic_rows(settings, topic, wanted, partitions, told))
 
 
 def _print_json(rows: Iterable[Row], *, flush: bool) -> None:

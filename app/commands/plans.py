@@ -33,7 +33,7 @@ def announce(
 
     It is in force once its guard has passed, or at `--effective-from` if that is later.
     """
-    from app import bootstrap  # noqa: PLC0415
+    from app.bootstrap import announcing  # noqa: PLC0415
 
     settings = read_settings()
     _require_our_model(settings, model)
@@ -41,7 +41,7 @@ def announce(
     if effective_from is not None:
         aware = effective_from if effective_from.tzinfo else effective_from.replace(tzinfo=UTC)
         instant = round(aware.timestamp() * 1000)
-    plan = bootstrap.announce_version(
+    plan = announcing.announce_version(
         settings, model, version, effective_from_ms=instant, check=verify
     )
     _show_plan(plan, as_json)
@@ -49,12 +49,12 @@ def announce(
 
 def announcements(as_json: AsJson = False) -> None:
     """Show every announcement, when each takes effect, and which is in force now."""
-    from app import bootstrap  # noqa: PLC0415
-    from app.tools.announcement_history import history, show  # noqa: PLC0415
+    from app.bootstrap import history  # noqa: PLC0415
+    from app.tools import announcement_history  # noqa: PLC0415
 
     now_ms = round(datetime.now(UTC).timestamp() * 1000)
-    rows = history(bootstrap.announced(read_settings()), now_ms)
-    print_rows(rows) if as_json else show(rows)
+    rows = announcement_history.history(history.announced(read_settings()), now_ms)
+    print_rows(rows) if as_json else announcement_history.show(rows)
 
 
 def _require_our_model(settings: Settings, model: str) -> None:

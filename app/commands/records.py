@@ -100,7 +100,7 @@ def produce(
 
     Ctrl+C ends it with a summary all the same.
     """
-    from app import bootstrap  # noqa: PLC0415
+    from app.bootstrap import parts  # noqa: PLC0415
     from app.tools import csv_history, simulated_records  # noqa: PLC0415
     from app.tools.produce_command import produce_with_progress  # noqa: PLC0415
     from app.tools.samples import Spoiler  # noqa: PLC0415
@@ -131,12 +131,12 @@ def produce(
             csv_history.read,
             from_csv,
             csv_history.parse_columns(column or ()),
-            bootstrap.decoder(settings),
+            parts.decoder(settings),
             bad_rows=send_bad_rows,
         )
         samples, total = csv_history.samples(read, spoiler, count)
     summary = produce_with_progress(
-        bootstrap.kafka(settings), settings.topics.records, samples, total, rate
+        parts.kafka(settings), settings.topics.records, samples, total, rate
     )
     if as_json:
         print_rows([summary.as_dict()])

@@ -70,7 +70,7 @@ def redrive(
     """
     from rich.console import Console  # noqa: PLC0415
 
-    from app import bootstrap  # noqa: PLC0415
+    from app.bootstrap import redriving  # noqa: PLC0415
     from app.tools import redrive_screen  # noqa: PLC0415
     from app.tools.letter_screen import show  # noqa: PLC0415
     from app.tools.letters import LetterSelection  # noqa: PLC0415
@@ -84,7 +84,7 @@ def redrive(
     selection = LetterSelection(
         frozenset(reason) if reason else None, from_, until, partition, offset
     )
-    work = bootstrap.redrive(
+    work = redriving.redrive(
         read_settings(),
         selection,
         _edits(rename or [], set_ or [], drop or []),

@@ -20,9 +20,9 @@ def resume(
     The breaker lets everything pass then, and is armed again once the share of dead letters is
     normal. Exit code 8 if no live instance is held by it, or one does not go on in time.
     """
-    from app import bootstrap  # noqa: PLC0415
+    from app.bootstrap import watching  # noqa: PLC0415
 
-    went_on = bootstrap.resume(read_settings(), why, wait)
+    went_on = watching.resume(read_settings(), why, wait)
     if as_json:
         print_rows({"instance": name, "went_on": on} for name, on in went_on.items())
     elif not went_on:

@@ -27,11 +27,11 @@ def rollback(
 
     Exit code 8 if there is no version to go back to, or its files are not those that served.
     """
-    from app import bootstrap  # noqa: PLC0415
+    from app.bootstrap import announcing  # noqa: PLC0415
     from app.tools.announcement_history import instant  # noqa: PLC0415
     from app.tools.plain_text import printable  # noqa: PLC0415
 
-    done, plan = bootstrap.roll_back(read_settings(), why=why, check=verify, dry_run=dry_run)
+    done, plan = announcing.roll_back(read_settings(), why=why, check=verify, dry_run=dry_run)
     served = done.target.announcement
     row: dict[str, Any] = {
         "model": served.model_name,

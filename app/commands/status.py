@@ -25,11 +25,11 @@ def status(
     from rich.console import Console  # noqa: PLC0415
     from rich.live import Live  # noqa: PLC0415
 
-    from app import bootstrap  # noqa: PLC0415
+    from app.bootstrap import watching  # noqa: PLC0415
     from app.tools.status import as_dict  # noqa: PLC0415
     from app.tools.status_screen import screen  # noqa: PLC0415
 
-    look = bootstrap.status_look(read_settings())
+    look = watching.status_look(read_settings())
     found = look()
     if as_json:
         print_rows([as_dict(found)])

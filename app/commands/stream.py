@@ -41,16 +41,16 @@ def run(
     for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[threads] = "1"  # a sum must not depend on who comes first
 
-    from app import bootstrap  # noqa: PLC0415
+    from app.bootstrap import processes, streaming  # noqa: PLC0415
 
     settings = read_settings() if worker is None else read_settings(worker=worker)
     if workers > 1:
-        code = bootstrap.run_workers(settings, workers, stop, address_file)
+        code = processes.run_workers(settings, workers, stop, address_file)
         raise typer.Exit(code)
     if worker is not None:
         threading.Thread(target=_end_with_parent, daemon=True).start()
-        settings = bootstrap.as_worker(settings)
-    bootstrap.stream_service(settings, address_file=address_file).run()
+        settings = processes.as_worker(settings)
+    streaming.stream_service(settings, address_file=address_file).run()
 
 
 def _end_with_parent() -> None:

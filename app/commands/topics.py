@@ -18,11 +18,11 @@ def check(as_json: AsJson = False) -> None:
 
 
 def _report(*, create: bool, as_json: bool) -> None:
-    from app import bootstrap  # noqa: PLC0415
+    from app.bootstrap import parts  # noqa: PLC0415
     from app.tools.topic_report import report, show  # noqa: PLC0415
 
     settings = read_settings()
-    topics, specs = bootstrap.topic_catalog(settings), bootstrap.topic_specs(settings)
+    topics, specs = parts.topic_catalog(settings), parts.topic_specs(settings)
     created = topics.create(specs) if create else []
     findings = topics.findings(specs)
     rows = report(specs, created, findings)

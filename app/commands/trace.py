@@ -42,7 +42,7 @@ def trace(
     If several records have the id, each is shown. A place is found at once; an id is looked for in
     all of the input topic, from `--from` on. Exit code 8 if there is no such record.
     """
-    from app import bootstrap  # noqa: PLC0415
+    from app.bootstrap import messages  # noqa: PLC0415
     from app.tools.reading_progress import progress_bar  # noqa: PLC0415
     from app.tools.trace import as_dict  # noqa: PLC0415
     from app.tools.trace_screen import screen  # noqa: PLC0415
@@ -52,7 +52,7 @@ def trace(
     if begin == LATEST:
         raise typer.BadParameter("nothing stands behind the latest", param_hint="--from")
     settings = read_settings()
-    found = bootstrap.tracer(settings, progress_bar, to_end=to_end).traces(record, begin)
+    found = messages.tracer(settings, progress_bar, to_end=to_end).traces(record, begin)
     if as_json:
         print_rows(map(as_dict, found))
     else:

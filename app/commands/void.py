@@ -35,11 +35,11 @@ def void(
 
     Exit code 8 if there is no such plan, it is voided already, or it is the last one.
     """
-    from app import bootstrap  # noqa: PLC0415
+    from app.bootstrap import announcing  # noqa: PLC0415
     from app.tools.plain_text import printable  # noqa: PLC0415
     from app.tools.voiding import as_dict, in_words  # noqa: PLC0415
 
-    voided = bootstrap.void(
+    voided = announcing.void(
         read_settings(), offset, why, even_if_last=even_if_last, dry_run=dry_run
     )
     if as_json:

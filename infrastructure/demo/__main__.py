@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from app import bootstrap, settings
+from app import settings
+from app.bootstrap import parts
 from app.domain.errors import DsModelsError
 from app.tools.produce import Summary, produce
 from app.tools.simulated_records import records
@@ -117,7 +118,7 @@ class Flow:
     def _run(self, read: Settings, rate: float, bad: float) -> None:
         try:
             self._summary = produce(
-                bootstrap.kafka(read),
+                parts.kafka(read),
                 read.topics.records,
                 records(2026, bad, max_bytes=read.records.max_bytes),
                 rate=rate,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from app import bootstrap
+from app.bootstrap import history, parts
 from app.topics import dead_letters, reading, signals
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Account:
 
 def take(settings: Settings) -> Account:
     """Read all topics to their end."""
-    client, topics = bootstrap.kafka(settings), settings.topics
+    client, topics = parts.kafka(settings), settings.topics
     account = Account()
     for message in reading.read(client, topics.records):
         account.records.add((message.partition, message.offset))
@@ -81,4 +81,4 @@ def swaps(settings: Settings) -> list[Plan]:
     """Return the plans that were announced, in their order."""
     from app.domain.plans import Plan  # noqa: PLC0415
 
-    return [entry for entry in bootstrap.announced(settings) if isinstance(entry, Plan)]
+    return [entry for entry in history.announced(settings) if isinstance(entry, Plan)]

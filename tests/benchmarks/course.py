@@ -14,7 +14,8 @@ from typing import Any, Literal, Self
 
 from confluent_kafka.admin import AdminClient
 
-from app import bootstrap, settings
+from app import settings
+from app.bootstrap import parts
 from app.domain.digest import artifact_digest
 from app.domain.plans import Announcement, Plan
 from app.domain.records import FEATURES
@@ -68,7 +69,7 @@ class Lane:
     @property
     def client(self) -> dict[str, Any]:
         """What every Kafka client is configured with."""
-        return bootstrap.kafka(self.settings)
+        return parts.kafka(self.settings)
 
 
 class Course:
@@ -162,8 +163,8 @@ class Course:
             self._delete(outputs)
 
     def _create(self, made: settings.Settings, *topics: str) -> None:
-        specs = [spec for spec in bootstrap.topic_specs(made) if spec.name in topics]
-        bootstrap.topic_catalog(made).create(specs)
+        specs = [spec for spec in parts.topic_specs(made) if spec.name in topics]
+        parts.topic_catalog(made).create(specs)
 
     def _delete(self, topics: list[str]) -> None:
         # Named, because what it promised ends with it; quiet, because that is told as a purge.

@@ -18,7 +18,8 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from app import bootstrap, settings
+from app import settings
+from app.bootstrap import parts
 from app.domain.errors import BrokerUnavailable, TopicsError
 from app.topics.catalog import Finding, TopicCatalog, TopicSpec, require
 from tests.harness.world import until
@@ -36,7 +37,7 @@ class Cluster:
         self.settings = settings.Settings.model_validate(
             {"kafka": {"bootstrap_servers": bootstrap_servers}, "topics": self.names}
         )
-        self.specs = bootstrap.topic_specs(self.settings)
+        self.specs = parts.topic_specs(self.settings)
         self.catalog = TopicCatalog(self.client)
         self.admin = AdminClient(self.client)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from app.bootstrap import topic_specs
+from app.bootstrap.parts import topic_specs
 from app.topics.connection import client_config
 from tests.harness.terminal import app, app_json
 from tests.harness.world import MODEL, World

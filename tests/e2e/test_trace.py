@@ -7,7 +7,8 @@ import msgspec
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 
-from app import bootstrap, settings
+from app import settings
+from app.bootstrap import parts
 from app.topics.signals import Signal
 from tests.harness.instances import Instance
 from tests.harness.terminal import app, app_json
@@ -187,7 +188,7 @@ def test_answers_on_a_topic_with_other_partitions_are_found(world: World) -> Non
         "DS_MODELS_TOPICS__PARTITIONS": "2",
     }
     few = settings.read(environment)
-    bootstrap.topic_catalog(few).create(bootstrap.topic_specs(few))
+    parts.topic_catalog(few).create(parts.topic_specs(few))
     world.send([record(0)], partition=3)
     answer(world, signal_of(world, 3, 0), 0, few.topics.signals)
     found = the_trace(world, "3/0", **environment)

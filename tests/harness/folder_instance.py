@@ -26,7 +26,8 @@ from quixstreams.internal_consumer import InternalConsumer
 from quixstreams.kafka.producer import Producer
 from quixstreams.processing import ProcessingContext
 
-from app import bootstrap, logs, settings
+from app import logs, settings
+from app.bootstrap import streaming
 from app.domain.errors import DsModelsError
 from app.stream.prediction_sink import PredictionSink
 from app.stream.transaction_output import TransactionOutput
@@ -125,7 +126,7 @@ def main() -> int:
         owner, name, make = POINTS[point]
         setattr(owner, name, make(int(call))(getattr(owner, name), ACTIONS[action]))
     try:
-        bootstrap.stream_service(found, FolderModels()).run()
+        streaming.stream_service(found, FolderModels()).run()
     except DsModelsError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Producer, TopicPartition
 
-from app import bootstrap, settings
+from app import settings
+from app.bootstrap import parts
 from app.domain.plans import Announcement, Plan, PlanTable
 from app.registry import announcer
 from app.topics import announcements, dead_letters, reading, signals
@@ -102,7 +103,7 @@ class World:
         return settings.read(self.environment)
 
     def create_topics(self) -> None:
-        bootstrap.topic_catalog(self.settings).create(bootstrap.topic_specs(self.settings))
+        parts.topic_catalog(self.settings).create(parts.topic_specs(self.settings))
 
     def with_outputs(self, suffix: str) -> dict[str, str]:
         """Return an environment with a new group and new output topics on the same inputs."""
@@ -116,7 +117,7 @@ class World:
         }
         environment = {**self.environment, **changed}
         made = settings.read(environment)
-        bootstrap.topic_catalog(made).create(bootstrap.topic_specs(made))
+        parts.topic_catalog(made).create(parts.topic_specs(made))
         return environment
 
     # --- what goes in ---

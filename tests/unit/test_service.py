@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, KafkaException
 from structlog.testing import capture_logs
 from typer.testing import CliRunner
 
-from app import bootstrap
+from app.bootstrap import streaming
 from app.cli import app
 from app.domain.errors import DsModelsError, FeedError, PartitionsLost
 from app.stream.service import StreamService
@@ -37,7 +37,7 @@ def test_an_instance_that_is_stopped_while_it_starts_ends_as_asked(
         os.kill(os.getpid(), number)
         raise AssertionError("it went on")
 
-    monkeypatch.setattr(bootstrap, "stream_service", told_to_stop)
+    monkeypatch.setattr(streaming, "stream_service", told_to_stop)
     assert CliRunner().invoke(app, ["run"]).exit_code == 0
 
 
@@ -51,7 +51,7 @@ def test_an_instance_computes_with_one_thread_before_a_library_could_start_more(
         def run(self) -> None:
             seen.update({name: os.environ[name] for name in THREADS})
 
-    monkeypatch.setattr(bootstrap, "stream_service", lambda *_, **__: Service())
+    monkeypatch.setattr(streaming, "stream_service", lambda *_, **__: Service())
     assert CliRunner().invoke(app, ["run"]).exit_code == 0
     assert set(seen.values()) == {"1"}
 

@@ -1,0 +1,119 @@
+"""What announces, rolls back and voids plans."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from app.bootstrap import history, parts
+from app.domain.errors import Refused
+from app.domain.plans import Plan, PlanTable, Void
+from app.domain.rollback import Rollback, rollback_of
+from app.registry import announcer
+from app.registry.verify import verify
+from app.settings import Settings
+from app.tools.voiding import Voided, void_plan
+from app.topics import announcements, appending, catalog
+
+
+def announce_version(  # the arguments are those of the command
+    settings: Settings,
+    name: str,
+    version: str,
+    *,
+    effective_from_ms: int | None = None,
+    check: bool = True,
+) -> Plan:
+    """Verify a registered version and append its plan.
+
+    Raises:
+        ModelError: The version can't be had, or can't serve.
+        BrokerUnavailable: Kafka is away.
+        TopicsError: The announcement topic is missing or breaks a promise.
+    """
+    _require_announcement_topic(settings)
+    announcement = announcer.prepare(
+        parts.models(settings),
+        name,
+        version,
+        guard_ms=settings.announcements.guard_ms,
+        effective_from_ms=effective_from_ms,
+        check=_verify(settings) if check else None,
+    )
+    return announcer.announce(parts.kafka(settings), settings.topics.announcements, announcement)
+
+
+def roll_back(
+    settings: Settings, *, why: str | None, check: bool, dry_run: bool
+) -> tuple[Rollback, Plan | None]:
+    """Announce the version that was in force before the present one.
+
+    Args:
+        settings: Of the application.
+        why: For people.
+        check: Load the model first, in a process of its own.
+        dry_run: Do all but announce.
+
+    Returns:
+        What it does, and the new plan; None if it was not announced.
+
+    Raises:
+        Refused: There is nothing to go back to, or its files are not those that served.
+        ModelError: The version can't be had, or can't serve.
+        BrokerUnavailable: Kafka is away.
+        TopicsError: The announcement topic is missing or breaks a promise.
+    """
+    _require_announcement_topic(settings)
+    table = PlanTable.of(history.entries(settings))
+    rollback = rollback_of(table, round(time.time() * 1000))
+    served = rollback.target.announcement
+    announcement = announcer.prepare(
+        parts.models(settings),
+        served.model_name,
+        served.model_version,
+        guard_ms=settings.announcements.guard_ms,
+        check=_verify(settings) if check else None,
+        why=why,
+    )
+    if announcement.digest != served.digest:
+        raise Refused(
+            f"the files of version {served.model_version} are not those that served: they have "
+            f"{announcement.digest}, those had {served.digest}. If you trust them: python -m app "
+            f"announce {served.model_name} {served.model_version}"
+        )
+    if dry_run:
+        return rollback, None
+    topic = settings.topics.announcements
+    return rollback, announcer.announce(parts.kafka(settings), topic, announcement)
+
+
+def void(settings: Settings, offset: int, why: str, *, even_if_last: bool, dry_run: bool) -> Voided:
+    """Void the plan at `offset`; with `dry_run` only say what that would change.
+
+    Raises:
+        Refused: It can't be voided.
+        BrokerUnavailable: Kafka is away.
+        TopicsError: The announcement topic is missing or breaks a promise.
+    """
+
+    def append(wanted: Void) -> tuple[int, int]:
+        message = announcements.encode_void(wanted)
+        return appending.append(parts.kafka(settings), settings.topics.announcements, *message)
+
+    _require_announcement_topic(settings)
+    return void_plan(
+        lambda: history.announced(settings),
+        None if dry_run else append,
+        model_name=settings.model.name,
+        offset=offset,
+        why=why,
+        even_if_last=even_if_last,
+    )
+
+
+def _verify(settings: Settings) -> Callable[[Path], None]:
+    return lambda folder: verify(folder, parts.policy(settings))
+
+
+def _require_announcement_topic(settings: Settings) -> None:
+    specs = [s for s in parts.topic_specs(settings) if s.name == settings.topics.announcements]
+    catalog.require(parts.topic_catalog(settings).findings(specs))

@@ -1,0 +1,95 @@
+"""What the others are made of: clients, topics, the reader of records, MLflow's models."""
+
+from typing import Any
+
+from app.domain.records import Range
+from app.registry.mlflow_models import MlflowModels
+from app.registry.policy import Policy
+from app.settings import Settings
+from app.topics import catalog, connection
+from app.topics.records import RecordDecoder
+
+
+def kafka(settings: Settings) -> dict[str, Any]:
+    """Return what every Kafka client is configured with."""
+    return connection.client_config(settings.kafka.bootstrap_servers)
+
+
+def topic_specs(settings: Settings) -> list[catalog.TopicSpec]:
+    """Return what our topics must be."""
+    topics = settings.topics
+    stamped = catalog.LOG_APPEND_TIME
+    answers = {**stamped, **catalog.ROOM_FOR_ANSWERS}
+
+    def spec(name: str, required: dict[str, str]) -> catalog.TopicSpec:
+        return catalog.TopicSpec(name, topics.partitions, topics.replication, required)
+
+    return [
+        catalog.TopicSpec(
+            topics.announcements,
+            partitions=1,
+            replication=topics.replication,
+            required={**stamped, **catalog.KEPT_FOR_EVER},
+            exact=True,
+        ),
+        catalog.TopicSpec(
+            topics.status,
+            partitions=1,
+            replication=topics.replication,
+            required={**stamped, **catalog.NEWEST_OF_EACH_KEY},
+            exact=True,
+        ),
+        catalog.TopicSpec(
+            topics.redriven,
+            partitions=1,
+            replication=topics.replication,
+            required={**stamped, **catalog.ALL_KEYS_KEPT},
+        ),
+        spec(topics.records, {**stamped, **catalog.ROOM_FOR_RECORDS}),
+        spec(topics.signals, answers),
+        spec(topics.dead_letters, answers),
+    ]
+
+
+def topic_catalog(settings: Settings) -> catalog.TopicCatalog:
+    """Return the cluster's topics.
+
+    Raises:
+        BrokerUnavailable: No broker answers.
+    """
+    connection.require_broker(settings.kafka.bootstrap_servers)
+    return catalog.TopicCatalog(kafka(settings))
+
+
+def create_topics(settings: Settings) -> list[str]:
+    """Make our topics that are missing; return their names.
+
+    Raises:
+        BrokerUnavailable: Kafka is away.
+        TopicsError: It refuses one.
+    """
+    return topic_catalog(settings).create(topic_specs(settings))
+
+
+def decoder(settings: Settings) -> RecordDecoder:
+    """Return what reads records, with the ranges of the settings."""
+    ranges = {feature: Range(*bounds) for feature, bounds in settings.records.ranges.items()}
+    return RecordDecoder(ranges, settings.records.max_bytes)
+
+
+def models(settings: Settings) -> MlflowModels:
+    """Return MLflow's models. Takes seconds: it imports MLflow."""
+    return MlflowModels(settings.mlflow.tracking_uri, settings.mlflow.timeout_s, policy(settings))
+
+
+def policy(settings: Settings) -> Policy:
+    """Return the policy on what is loaded."""
+    wanted = settings.policy
+    return Policy(
+        flavors=wanted.flavors,
+        code_paths=wanted.code_paths,
+        models=wanted.models,
+        uri_schemes=wanted.uri_schemes,
+        uri_hosts=wanted.uri_hosts,
+        max_artifact_bytes=round(wanted.max_artifact_mb * 1_000_000),
+    )

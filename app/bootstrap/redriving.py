@@ -1,0 +1,70 @@
+"""What counts dead letters and sends them again."""
+
+from collections.abc import Callable
+
+from app.bootstrap import parts
+from app.settings import Settings
+from app.tools.json_edits import Edits
+from app.tools.letter_counts import LetterCounts, count
+from app.tools.letters import LetterSelection, chosen
+from app.tools.redrive import Redrive
+from app.tools.redrive_judge import Judge
+from app.tools.redrive_writer import RedriveWriter
+from app.topics import catalog, connection, reading, redriven
+from app.topics.redriven import Marks
+
+
+def letter_counts(
+    settings: Settings, selection: LetterSelection, samples: int, on_progress: Callable[[int], None]
+) -> LetterCounts:
+    """Count the dead letters that are selected, and those of them that were redriven.
+
+    Raises:
+        BrokerUnavailable: Kafka is away.
+        TopicsError: A topic is missing.
+    """
+    connection.require_broker(settings.kafka.bootstrap_servers)
+    topic = settings.topics.dead_letters
+    marks = _marks(settings)
+    messages = reading.read(parts.kafka(settings), topic)
+    return count(topic, chosen(messages, selection, on_progress), marks, samples)
+
+
+def redrive(
+    settings: Settings,
+    selection: LetterSelection,
+    edits: Edits,
+    *,
+    max_tries: int,
+    even_if_bad: bool,
+) -> Redrive:
+    """Return what sends the dead letters that are selected again.
+
+    Raises:
+        BrokerUnavailable: Kafka is away.
+        TopicsError: A topic is missing or breaks a promise.
+    """
+    topics, client, found = settings.topics, parts.kafka(settings), parts.topic_catalog(settings)
+    names = (topics.records, topics.dead_letters, topics.redriven)
+    catalog.require(found.findings([s for s in parts.topic_specs(settings) if s.name in names]))
+    partitions = found.partition_counts()[topics.records]
+    return Redrive(
+        letters_topic=topics.dead_letters,
+        records_topic=topics.records,
+        judge=Judge(edits, parts.decoder(settings), topics.records, max_tries, even_if_bad),
+        letters=lambda tell: chosen(reading.read(client, topics.dead_letters), selection, tell),
+        marks=lambda: _marks(settings),
+        writer=lambda: RedriveWriter(
+            client,
+            transactional_id=redriven.transactional_id(topics.dead_letters),
+            records_topic=topics.records,
+            partitions=partitions,
+            marks_topic=topics.redriven,
+            transaction_timeout_ms=settings.kafka.transaction_timeout_ms,
+        ),
+    )
+
+
+def _marks(settings: Settings) -> Marks:
+    messages = reading.read(parts.kafka(settings), settings.topics.redriven)
+    return redriven.Marks.of(messages, settings.topics.dead_letters)

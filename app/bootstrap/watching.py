@@ -1,0 +1,67 @@
+"""What looks at the group and its instances, and tells them to go on."""
+
+import time
+from collections.abc import Callable
+
+from app.bootstrap import history, parts
+from app.domain.plans import PlanTable
+from app.settings import Settings
+from app.tools import resume as resuming
+from app.tools.status import Status, status_of
+from app.topics import connection, reading, resumes, status
+from app.topics.lag import Lag
+
+
+def status_look(settings: Settings, between_s: float = 0.4) -> Callable[[], Status]:
+    """Return what looks at the group, the plans and the instances, as often as it is called.
+
+    Args:
+        settings: Of the application.
+        between_s: The time between two questions for the lag: their difference is its trend.
+
+    Raises:
+        BrokerUnavailable: Kafka is away; the look raises it too.
+        TopicsError: A topic is missing; likewise.
+    """
+    topics, group, client = settings.topics, settings.kafka.consumer_group, parts.kafka(settings)
+    partitions = parts.topic_catalog(settings).partition_counts().get(topics.records, 0)
+    lag = Lag(client, topics.records, group, keep_s=0.0)
+
+    def look() -> Status:
+        started, before = time.monotonic(), lag(range(partitions), timeout_s=5.0)
+        plans = history.entries(settings)
+        instances = status.newest(reading.read(client, topics.status))
+        time.sleep(max(0.0, started + between_s - time.monotonic()))
+        elapsed_s = time.monotonic() - started
+        return status_of(
+            round(time.time() * 1000),
+            group,
+            PlanTable.of(plans),
+            instances,
+            before,
+            lag(range(partitions), timeout_s=5.0),
+            elapsed_s,
+            partitions,
+        )
+
+    return look
+
+
+def resume(settings: Settings, why: str | None, wait_s: float) -> dict[str, bool]:
+    """Let instances go on that their circuit breaker holds; return which did, by name.
+
+    Raises:
+        BrokerUnavailable: Kafka is away.
+        TopicsError: The status topic is missing.
+    """
+    topic, group = settings.topics.status, settings.kafka.consumer_group
+    connection.require_broker(settings.kafka.bootstrap_servers)
+
+    def held() -> set[str]:
+        instances = status.newest(reading.read(parts.kafka(settings), topic))
+        return resuming.held_by_breaker(instances, round(time.time() * 1000))
+
+    def say() -> None:
+        resumes.send(parts.kafka(settings), topic, resumes.Resume(group, why))
+
+    return resuming.resume(held, say, wait_s)
