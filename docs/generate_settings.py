@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from app.settings import PREFIX, WELL_KNOWN, Settings
-from app.tools.settings_table import markdown
+from app.tools.settings.table import markdown
 
 if __name__ == "__main__":
     page = Path(__file__).with_name("settings.md")

@@ -40,7 +40,7 @@ def train(kind: Kind, months: int, seed: int) -> TreasuryPriceModel:
     The split is by time and not by chance: neighbouring months are alike, so a month between two
     that were learnt would be no test.
     """
-    from app.tools.series import sample  # noqa: PLC0415 - imports numpy
+    from app.tools.producing.series import sample  # noqa: PLC0415 - imports numpy
 
     features, prices = sample(months, seed)
     table = table_of(features)

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 from app.bootstrap import parts
 from app.settings import Settings
 from app.telemetry.http import OperatorPort
-from app.tools.config_check import Check, Wrong, check_folder
+from app.tools.settings.check import Check, Wrong, check_folder
 from app.topics import catalog, connection
 
 

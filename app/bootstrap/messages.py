@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from app.bootstrap import history, parts
 from app.settings import Settings
-from app.tools.inspect import Decode, Row, decoders, row_of
-from app.tools.selection import Selection, select
-from app.tools.tracing import Bar, Tracer
+from app.tools.inspecting.rows import Decode, Row, decoders, row_of
+from app.tools.inspecting.selection import Selection, select
+from app.tools.tracing.tracer import Bar, Tracer
 from app.topics import connection
 from app.topics.reading import Progress, TopicReader
 

@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 from app.bootstrap import parts
 from app.settings import Settings
-from app.tools.json_edits import Edits
-from app.tools.letter_counts import LetterCounts, count
-from app.tools.letters import LetterSelection, chosen
-from app.tools.redrive import Redrive
-from app.tools.redrive_judge import Judge
-from app.tools.redrive_writer import RedriveWriter
+from app.tools.letters.chosen import LetterSelection, chosen
+from app.tools.letters.counts import LetterCounts, count
+from app.tools.redriving.json_edits import Edits
+from app.tools.redriving.judge import Judge
+from app.tools.redriving.redrive import Redrive
+from app.tools.redriving.writer import RedriveWriter
 from app.topics import catalog, connection, reading, redriven
 from app.topics.redriven import Marks
 

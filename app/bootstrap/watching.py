@@ -6,8 +6,8 @@ from collections.abc import Callable
 from app.bootstrap import history, parts
 from app.domain.plans import PlanTable
 from app.settings import Settings
-from app.tools import resume as resuming
-from app.tools.status import Status, status_of
+from app.tools.watching import resume as resuming
+from app.tools.watching.status import Status, status_of
 from app.topics import connection, reading, resumes, status
 from app.topics.lag import Lag
 

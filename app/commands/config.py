@@ -22,7 +22,7 @@ def show(context: typer.Context, as_json: AsJson = False) -> None:
     from rich.console import Console  # noqa: PLC0415
 
     from app import settings  # noqa: PLC0415
-    from app.tools.settings_in_force import rows, table  # noqa: PLC0415
+    from app.tools.settings.in_force import rows, table  # noqa: PLC0415
 
     found, sources = settings.read_with_sources()
     shown = rows(found.model_dump(mode="json"), sources)
@@ -45,8 +45,8 @@ def check(
     runs on this machine has its operator port, so that check fails beside it.
     """
     from app.bootstrap import checking  # noqa: PLC0415
-    from app.tools.config_check import run_checks  # noqa: PLC0415
-    from app.tools.config_check import show as show_found  # noqa: PLC0415
+    from app.tools.settings.check import run_checks  # noqa: PLC0415
+    from app.tools.settings.check import show as show_found  # noqa: PLC0415
 
     logging.getLogger("urllib3").setLevel(logging.ERROR)  # it tells each retry
     checks = checking.config_checks(read_settings(), timeout)

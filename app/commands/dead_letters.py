@@ -27,9 +27,9 @@ def dead_letters(
     from rich.console import Console  # noqa: PLC0415
 
     from app.bootstrap import redriving  # noqa: PLC0415
-    from app.tools.letter_counts import as_dict  # noqa: PLC0415
-    from app.tools.letter_screen import screen, show  # noqa: PLC0415
-    from app.tools.letters import LetterSelection  # noqa: PLC0415
+    from app.tools.letters.chosen import LetterSelection  # noqa: PLC0415
+    from app.tools.letters.counts import as_dict  # noqa: PLC0415
+    from app.tools.letters.screen import screen, show  # noqa: PLC0415
 
     selection = LetterSelection(frozenset(reason) if reason else None, from_, until)
     settings = read_settings()

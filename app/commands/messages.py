@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from app.tools.inspect import Row
-    from app.tools.selection import Selection
+    from app.tools.inspecting.rows import Row
+    from app.tools.inspecting.selection import Selection
 
 _TABLE_FITS = 140  # columns of a terminal; on a narrower one each message is a line
 _TABLE_ROWS = 1_000  # a table is drawn when all its rows are known; of more, each is a line
@@ -87,8 +87,8 @@ def inspect(  # the arguments are those of the command line
     Each filter can be given several times, and then takes any of the values. A filter that
     matches little and a summary have to read all that there is from `--from` on.
     """
-    from app.tools.filters import Filter  # noqa: PLC0415
-    from app.tools.selection import Selection  # noqa: PLC0415
+    from app.tools.inspecting.filters import Filter  # noqa: PLC0415
+    from app.tools.inspecting.selection import Selection  # noqa: PLC0415
 
     begin = start_of(start)
     if summary and follow:
@@ -118,9 +118,9 @@ def _summarise(
     topic: str, wanted: Selection, partitions: list[int] | None, *, as_json: bool
 ) -> None:
     from app.bootstrap import messages  # noqa: PLC0415
-    from app.tools import summary  # noqa: PLC0415
+    from app.tools.inspecting import summary  # noqa: PLC0415
+    from app.tools.inspecting.summary_screen import screen  # noqa: PLC0415
     from app.tools.reading_progress import progress_bar  # noqa: PLC0415
-    from app.tools.summary_screen import screen  # noqa: PLC0415
 
     settings = read_settings()
     with progress_bar(topic) as told:
@@ -156,7 +156,7 @@ def _show(topic: str, wanted: Selection, partitions: list[int] | None, *, as_jso
 
 
 def _print_json(rows: Iterable[Row], *, flush: bool) -> None:
-    from app.tools import tables  # noqa: PLC0415
+    from app.tools.inspecting import tables  # noqa: PLC0415
 
     output = sys.stdout.buffer
     for row in rows:
@@ -167,7 +167,7 @@ def _print_json(rows: Iterable[Row], *, flush: bool) -> None:
 
 
 def _print_for_people(rows: Iterable[Row], console: Console, topic: str, *, table: bool) -> None:
-    from app.tools import tables  # noqa: PLC0415
+    from app.tools.inspecting import tables  # noqa: PLC0415
 
     rows = iter(rows)
     first: list[Row] = []

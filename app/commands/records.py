@@ -16,7 +16,7 @@ from app.domain.records import Reason
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from app.tools.samples import Sample
+    from app.tools.producing.samples import Sample
 
 _MAKABLE = [r.value for r in Reason if r not in (Reason.MODEL_RAISED, Reason.BAD_PREDICTION)]
 
@@ -101,9 +101,9 @@ def produce(
     Ctrl+C ends it with a summary all the same.
     """
     from app.bootstrap import parts  # noqa: PLC0415
-    from app.tools import csv_history, simulated_records  # noqa: PLC0415
-    from app.tools.produce_command import produce_with_progress  # noqa: PLC0415
-    from app.tools.samples import Spoiler  # noqa: PLC0415
+    from app.tools.producing import csv_history, simulated_records  # noqa: PLC0415
+    from app.tools.producing.samples import Spoiler  # noqa: PLC0415
+    from app.tools.producing.screen import produce_with_progress  # noqa: PLC0415
 
     if bad_kind and not bad:
         raise typer.BadParameter("say with --bad how many, as in --bad 0.02 --bad-kind not_json")

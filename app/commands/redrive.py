@@ -14,8 +14,8 @@ from app.commands.status import NOT_WELL
 from app.commands.terminal import AsJson, print_rows, read_settings
 
 if TYPE_CHECKING:
-    from app.tools.json_edits import Edits
-    from app.tools.redrive import Preview, Redrive, Written
+    from app.tools.redriving.json_edits import Edits
+    from app.tools.redriving.redrive import Preview, Redrive, Written
 
 
 def redrive(
@@ -71,9 +71,9 @@ def redrive(
     from rich.console import Console  # noqa: PLC0415
 
     from app.bootstrap import redriving  # noqa: PLC0415
-    from app.tools import redrive_screen  # noqa: PLC0415
-    from app.tools.letter_screen import show  # noqa: PLC0415
-    from app.tools.letters import LetterSelection  # noqa: PLC0415
+    from app.tools.letters.chosen import LetterSelection  # noqa: PLC0415
+    from app.tools.letters.screen import show  # noqa: PLC0415
+    from app.tools.redriving import screen  # noqa: PLC0415
 
     if offset is not None and partition is None:
         raise typer.BadParameter("--offset needs --partition", param_hint="--offset")
@@ -97,7 +97,7 @@ def redrive(
     if not (as_json and (yes or dry_run)):
         show(
             console,
-            redrive_screen.preview_screen(seen, work.records_topic, even_if_bad=even_if_bad),
+            screen.preview_screen(seen, work.records_topic, even_if_bad=even_if_bad),
         )
     written = None
     if seen.sent and not dry_run:
@@ -108,9 +108,9 @@ def redrive(
             typer.echo("Nothing was sent.", err=True)
     if as_json:
         topics = work.letters_topic, work.records_topic
-        print_rows([redrive_screen.as_dict(seen, written, topics)])
+        print_rows([screen.as_dict(seen, written, topics)])
     elif written is not None:
-        show(console, [redrive_screen.written_screen(seen, written, work.records_topic)])
+        show(console, [screen.written_screen(seen, written, work.records_topic)])
     declined = bool(seen.sent) and not dry_run and written is None
     ended_early = written is not None and written.ended != "done"
     if seen.skipped or declined or ended_early:
@@ -118,7 +118,7 @@ def redrive(
 
 
 def _edits(renames: list[str], sets: list[str], drops: list[str]) -> Edits:
-    from app.tools.json_edits import Edits  # noqa: PLC0415
+    from app.tools.redriving.json_edits import Edits  # noqa: PLC0415
 
     try:
         return Edits.parse(renames, sets, drops)

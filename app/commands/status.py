@@ -26,8 +26,8 @@ def status(
     from rich.live import Live  # noqa: PLC0415
 
     from app.bootstrap import watching  # noqa: PLC0415
-    from app.tools.status import as_dict  # noqa: PLC0415
-    from app.tools.status_screen import screen  # noqa: PLC0415
+    from app.tools.watching.screen import screen  # noqa: PLC0415
+    from app.tools.watching.status import as_dict  # noqa: PLC0415
 
     look = watching.status_look(read_settings())
     found = look()

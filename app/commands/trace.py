@@ -44,8 +44,8 @@ def trace(
     """
     from app.bootstrap import messages  # noqa: PLC0415
     from app.tools.reading_progress import progress_bar  # noqa: PLC0415
-    from app.tools.trace import as_dict  # noqa: PLC0415
-    from app.tools.trace_screen import screen  # noqa: PLC0415
+    from app.tools.tracing.screen import screen  # noqa: PLC0415
+    from app.tools.tracing.trace import as_dict  # noqa: PLC0415
     from app.topics.starts import LATEST  # noqa: PLC0415
 
     begin = start_of(start)

@@ -16,8 +16,8 @@ from rich.console import Console
 from app import settings
 from app.bootstrap import parts
 from app.domain.errors import DsModelsError
-from app.tools.produce import Summary, produce
-from app.tools.simulated_records import records
+from app.tools.producing.produce import Summary, produce
+from app.tools.producing.simulated_records import records
 from infrastructure.demo import account, report
 from infrastructure.demo.stage import Stage
 from infrastructure.processes import InfrastructureError, wait_until

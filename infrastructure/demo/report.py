@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from app.domain.plans import Plan
-    from app.tools.produce import Summary
+    from app.tools.producing.produce import Summary
     from infrastructure.demo.account import Account
     from infrastructure.demo.stage import Stage
 

@@ -21,9 +21,9 @@ from app.domain.plans import Announcement, Plan
 from app.domain.records import FEATURES
 from app.registry import announcer
 from app.registry.trusted_types import TRUSTED_TYPES
-from app.tools.produce import Summary, produce
-from app.tools.series import sample
-from app.tools.simulated_records import records
+from app.tools.producing.produce import Summary, produce
+from app.tools.producing.series import sample
+from app.tools.producing.simulated_records import records
 from infrastructure.kafka.choice import choose
 from models.treasury_price_model import Kind, TreasuryPriceModel, table_of
 

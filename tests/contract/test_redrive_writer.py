@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from app.domain.errors import BrokerUnavailable, TopicsError
-from app.tools.redrive_writer import Outgoing, RedriveWriter
+from app.tools.redriving.writer import Outgoing, RedriveWriter
 from app.topics import reading
 
 

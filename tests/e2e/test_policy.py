@@ -11,7 +11,7 @@ from app.domain.records import FEATURES
 from app.registry import announcer
 from app.registry.mlflow_models import MlflowModels
 from app.registry.policy import Policy
-from app.tools.simulated_records import records
+from app.tools.producing.simulated_records import records
 from app.topics.records import Record, RecordDecoder
 from models.register_model_in_mlflow import load
 from models.treasury_price_model import table_of

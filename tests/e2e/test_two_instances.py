@@ -12,14 +12,14 @@ from confluent_kafka import Producer
 
 from app.domain.digest import artifact_digest
 from app.domain.records import Reason
-from app.tools.simulated_records import records
+from app.tools.producing.simulated_records import records
 from app.topics import announcements
 from tests.harness import models
 from tests.harness.instances import Instance
 from tests.harness.world import MODEL, World, record, until
 
 if TYPE_CHECKING:
-    from app.tools.samples import Sample
+    from app.tools.producing.samples import Sample
 
 
 def both(world: World, tmp_path: Path) -> tuple[Instance, Instance]:

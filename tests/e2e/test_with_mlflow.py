@@ -17,7 +17,7 @@ import pytest
 from app.domain.records import FEATURES
 from app.registry import announcer
 from app.registry.mlflow_models import MlflowModels
-from app.tools.simulated_records import records
+from app.tools.producing.simulated_records import records
 from app.topics.records import Record, RecordDecoder
 from infrastructure.mlflow_server.server import MLflowServer
 from models.register_model_in_mlflow import load

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from app.domain.errors import BrokerUnavailable
 from app.domain.secrets import is_secret, without_passwords
 from app.settings import Source
-from app.tools.config_check import Check, Found, Wrong, check_folder, run_checks
-from app.tools.settings_in_force import masked, rows
+from app.tools.settings.check import Check, Found, Wrong, check_folder, run_checks
+from app.tools.settings.in_force import masked, rows
 
 PASSWORDS = st.text(st.characters(exclude_categories=("Z", "C")), min_size=4)
 

@@ -7,8 +7,8 @@ import pytest
 
 from app.domain.errors import HistoryError
 from app.domain.records import FEATURES, Range, Reason
-from app.tools.csv_history import ROW, Row, parse_columns, read, samples
-from app.tools.samples import GOOD, Spoiler
+from app.tools.producing.csv_history import ROW, Row, parse_columns, read, samples
+from app.tools.producing.samples import GOOD, Spoiler
 from app.topics.records import RecordDecoder
 
 HEADER = ",".join(FEATURES)

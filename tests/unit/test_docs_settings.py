@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.settings import PREFIX, WELL_KNOWN, Settings
-from app.tools.settings_table import markdown
+from app.tools.settings.table import markdown
 
 PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 ROW = re.compile(r"\| `(\w+)` \| (.+?) \| (.+?) \| (.+) \|")

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from app.tools.filters import Filter, id_in, id_of
-from app.tools.inspect import Row
+from app.tools.inspecting.filters import Filter, id_in, id_of
+from app.tools.inspecting.rows import Row
 
 SOURCE: dict[str, Any] = {"source_topic": "records", "source_partition": 2, "source_offset": 17}
 

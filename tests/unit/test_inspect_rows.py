@@ -11,13 +11,13 @@ from rich.console import Console
 from app.domain.errors import BrokerUnavailable
 from app.domain.plans import Announcement
 from app.domain.records import Reason, Rejection
-from app.tools import inspect, tables
-from app.tools.inspect import Row
+from app.tools.inspecting import rows, tables
+from app.tools.inspecting.rows import Row
 from app.topics import announcements, dead_letters, reading, resumes, signals, status
 from app.topics.messages import Message
 from app.topics.records import RecordDecoder
 
-KNOWN = inspect.decoders(
+KNOWN = rows.decoders(
     records="records",
     signals="signals",
     dead_letters="letters",
@@ -39,7 +39,7 @@ def message(topic: str, value: bytes | None, **other: Any) -> Message:
 
 
 def row(topic: str, value: bytes | None, **other: Any) -> Row:
-    return inspect.row_of(message(topic, value, **other), KNOWN)
+    return rows.row_of(message(topic, value, **other), KNOWN)
 
 
 def announced(event_id: str = "e1", model: str = "price") -> tuple[bytes, bytes, Any]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.tools.json_edits import Edits, NotEditable
+from app.tools.redriving.json_edits import Edits, NotEditable
 
 NAMES = st.sampled_from(["rate", "interest_rate", "id", "é", 'quo"te', "a\\b", ""])
 VALUES = st.recursive(

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from app.domain.records import Reason, Rejection
-from app.tools.letter_counts import count
-from app.tools.letter_screen import screen, show
-from app.tools.letters import LetterSelection, chosen
+from app.tools.letters.chosen import LetterSelection, chosen
+from app.tools.letters.counts import count
+from app.tools.letters.screen import screen, show
 from app.topics import dead_letters, redriven
 from app.topics.dead_letters import DeadLetter
 from app.topics.messages import Message

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.domain.records import FEATURES, Reason, Rejection
-from app.tools import produce
-from app.tools.bad_records import bad_kinds
-from app.tools.samples import GOOD, Sample, Spoiler
-from app.tools.simulated_records import records, simulated
+from app.tools.producing import produce
+from app.tools.producing.bad_records import bad_kinds
+from app.tools.producing.samples import GOOD, Sample, Spoiler
+from app.tools.producing.simulated_records import records, simulated
 from app.topics.records import Record, RecordDecoder
 
 GOOD_ONLY = Spoiler(0, 0.0)

@@ -9,11 +9,11 @@ from typing import cast
 import pytest
 
 from app.domain.records import Reason, Rejection
-from app.tools.json_edits import Edits
-from app.tools.letters import LetterSelection, chosen
-from app.tools.redrive import Redrive
-from app.tools.redrive_judge import LONGEST, Judge, Outcome
-from app.tools.redrive_writer import Outgoing, RedriveWriter
+from app.tools.letters.chosen import LetterSelection, chosen
+from app.tools.redriving.json_edits import Edits
+from app.tools.redriving.judge import LONGEST, Judge, Outcome
+from app.tools.redriving.redrive import Redrive
+from app.tools.redriving.writer import Outgoing, RedriveWriter
 from app.topics import dead_letters, redriven
 from app.topics.dead_letters import DeadLetter
 from app.topics.messages import Message

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.tools import selection
-from app.tools.filters import Filter
-from app.tools.inspect import Row, row_of
-from app.tools.selection import Selection, select
+from app.tools.inspecting import selection
+from app.tools.inspecting.filters import Filter
+from app.tools.inspecting.rows import Row, row_of
+from app.tools.inspecting.selection import Selection, select
 from app.topics import starts
 from app.topics.messages import Message
 from app.topics.starts import LATEST, Start

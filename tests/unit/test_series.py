@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from app.domain.records import DEFAULT_RANGES, FEATURES
-from app.tools.series import History, sample, simulate, simulate_many
+from app.tools.producing.series import History, sample, simulate, simulate_many
 
 
 def same(one: History, other: History) -> bool:

@@ -9,8 +9,8 @@ import msgspec
 from rich.console import Console
 
 from app.domain.plans import Announcement, Plan, PlanTable
-from app.tools.status import PartitionLag, Status, as_dict, status_of
-from app.tools.status_screen import screen
+from app.tools.watching.screen import screen
+from app.tools.watching.status import PartitionLag, Status, as_dict, status_of
 from app.topics import status
 from app.topics.messages import Message
 from app.topics.status import Heard, Report, Version, newest

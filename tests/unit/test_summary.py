@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from rich.console import Console
 
-from app.tools import summary
 from app.tools.blocks import bar, columns
-from app.tools.inspect import Row
-from app.tools.summary import Prices, Timeline, as_dict, summary_of
-from app.tools.summary_screen import screen
+from app.tools.inspecting import summary
+from app.tools.inspecting.rows import Row
+from app.tools.inspecting.summary import Prices, Timeline, as_dict, summary_of
+from app.tools.inspecting.summary_screen import screen
 from tests.harness.terminal import schema
 
 START_MS = 1_700_000_000_000

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from app.domain.plans import Announcement, Plan, PlanTable, Void
-from app.tools.inspect import Row
-from app.tools.trace import Trace, by_plan, join_of
-from app.tools.trace_screen import screen
-from app.tools.trace_search import place_of
+from app.tools.inspecting.rows import Row
+from app.tools.tracing.screen import screen
+from app.tools.tracing.search import place_of
+from app.tools.tracing.trace import Trace, by_plan, join_of
 
 NOW_MS = 1_700_000_000_000
 

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from app.tools.inspect import Row
-from app.tools.trace_search import AnswerSearch
+from app.tools.inspecting.rows import Row
+from app.tools.tracing.search import AnswerSearch
 from app.topics.messages import Message
 from app.topics.starts import Start
 

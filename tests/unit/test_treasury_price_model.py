@@ -13,7 +13,7 @@ import skops.io
 from app.domain.errors import ModelError, ModelRefused, ModelUnavailable
 from app.domain.records import FEATURES
 from app.registry.trusted_types import TRUSTED_TYPES
-from app.tools.series import sample
+from app.tools.producing.series import sample
 from models import register_model_in_mlflow, train_and_pickle_model
 from models.treasury_price_model import Evaluation, Kind, TreasuryPriceModel, table_of
 

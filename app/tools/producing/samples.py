@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from app.domain.records import Reason
-from app.tools.bad_records import bad_kinds
+from app.tools.producing.bad_records import bad_kinds
 
 GOOD = "good"
 """The kind of a record that must get a signal."""

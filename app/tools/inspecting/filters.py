@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from app.tools.inspect import Row
+from app.tools.inspecting.rows import Row
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.tools.announcement_history import instant
-from app.tools.letter_counts import LetterCounts, Sample, start_of
+from app.tools.letters.counts import LetterCounts, Sample, start_of
 from app.tools.plain_text import printable
 from app.tools.time_histogram import Bar
 

@@ -4,7 +4,7 @@ import enum
 from dataclasses import dataclass
 
 from app.domain.records import Rejection
-from app.tools.json_edits import Edits, NotEditable
+from app.tools.redriving.json_edits import Edits, NotEditable
 from app.topics.dead_letters import DeadLetter
 from app.topics.records import RecordDecoder
 

@@ -10,7 +10,7 @@ from confluent_kafka import KafkaException, Producer
 
 from app.domain.errors import BrokerUnavailable, TopicsError
 from app.domain.records import Reason
-from app.tools.samples import GOOD, Sample
+from app.tools.producing.samples import GOOD, Sample
 
 _TICK_S = 0.05  # how often progress is told and the delivery reports are served
 _SHORTEST_PAUSE_S = 0.001  # the client counts in milliseconds, and 0 would spin

@@ -84,7 +84,7 @@ def count(
 
     Args:
         topic: Where they are from.
-        chosen: As `app.tools.letters.chosen` yields them.
+        chosen: As `app.tools.letters.chosen.chosen` yields them.
         marks: Which were sent again.
         samples: The most letters to keep of each reason.
     """

@@ -6,11 +6,11 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from app.tools.letter_counts import start_of
-from app.tools.letter_screen import value_of
+from app.tools.letters.counts import start_of
+from app.tools.letters.screen import value_of
 from app.tools.plain_text import printable
-from app.tools.redrive import Preview, Sample, Written
-from app.tools.redrive_judge import Outcome
+from app.tools.redriving.judge import Outcome
+from app.tools.redriving.redrive import Preview, Sample, Written
 
 _MEANING = {
     Outcome.VALID: "valid now",

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
-from app.tools.filters import Filter
-from app.tools.inspect import Row
+from app.tools.inspecting.filters import Filter
+from app.tools.inspecting.rows import Row
 from app.topics.messages import Message
 from app.topics.reading import Progress, TopicReader
 from app.topics.starts import EARLIEST, Start

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from app.domain.records import FEATURES
-from app.tools.samples import Sample, Spoiler
-from app.tools.seasons import shift
-from app.tools.series import simulate_many
+from app.tools.producing.samples import Sample, Spoiler
+from app.tools.producing.seasons import shift
+from app.tools.producing.series import simulate_many
 
 _MONTHS = 480  # of a series, before its history begins anew
 _SIDE_BY_SIDE = 32  # series that are simulated at once: one alone costs almost the same
@@ -54,8 +54,8 @@ def simulated(
         seed: Of the economy.
         spoiler: Spoils some.
         series: How many; each has a key of its own, so its records stay in order.
-        seasonality: As `app.tools.seasons.shift`.
-        drift: As `app.tools.seasons.shift`.
+        seasonality: As `app.tools.producing.seasons.shift`.
+        drift: As `app.tools.producing.seasons.shift`.
 
     Raises:
         ValueError: There is no series, or the seasonality or the drift is not finite.

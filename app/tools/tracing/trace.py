@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from app.domain.plans import Plan, PlanTable, Void
 from app.tools.announcement_history import instant, moment
-from app.tools.inspect import Row
-from app.tools.tables import as_dict as row_as_dict
+from app.tools.inspecting.rows import Row
+from app.tools.inspecting.tables import as_dict as row_as_dict
 
 Rule = Literal["highest_offset", "first_plan", "no_plan"]
 """Why a plan is in force for a record: of those whose effective time is not after its append time

@@ -8,8 +8,8 @@ from rich.text import Text
 
 from app.tools.announcement_history import moment
 from app.tools.blocks import bar, columns
+from app.tools.inspecting.summary import Prices, Summary
 from app.tools.plain_text import printable
-from app.tools.summary import Prices, Summary
 
 _BAR = 30  # characters
 _QUANTILES = {0: "least", 50: "median", 100: "largest"}

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from app.tools import json_lines
 from app.tools.announcement_history import moment
-from app.tools.inspect import Row
+from app.tools.inspecting.rows import Row
 from app.tools.plain_text import printable
 
 _FOR_PROGRAMS = frozenset(

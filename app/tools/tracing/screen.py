@@ -6,10 +6,10 @@ from rich.text import Text
 
 from app.domain.plans import Plan
 from app.tools.announcement_history import moment
-from app.tools.inspect import Row
+from app.tools.inspecting.rows import Row
+from app.tools.inspecting.tables import for_people, shown_value
 from app.tools.plain_text import printable
-from app.tools.tables import for_people, shown_value
-from app.tools.trace import Trace, by_plan
+from app.tools.tracing.trace import Trace, by_plan
 
 _SECOND_MS = 1_000
 

@@ -4,8 +4,8 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 
-from app.tools.filters import id_of
-from app.tools.inspect import Row
+from app.tools.inspecting.filters import id_of
+from app.tools.inspecting.rows import Row
 from app.topics.messages import Message
 from app.topics.reading import Progress, TopicReader
 from app.topics.starts import Start

@@ -7,7 +7,7 @@ from rich.text import Text
 from app.domain.plans import Plan
 from app.tools.announcement_history import instant
 from app.tools.plain_text import printable
-from app.tools.status import PartitionLag, Status
+from app.tools.watching.status import PartitionLag, Status
 from app.topics.status import Heard
 
 _STYLES = {"serving": "green", "holding": "bold red", "starting": "yellow", "silent": "dim"}

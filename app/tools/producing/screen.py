@@ -20,8 +20,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from app.tools.produce import Summary, produce
-from app.tools.samples import GOOD, Sample
+from app.tools.producing.produce import Summary, produce
+from app.tools.producing.samples import GOOD, Sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def produce_with_progress(
     count: int | None,
     rate: float | None = None,
 ) -> Produced:
-    """Produce as `app.tools.produce.produce` does; the first Ctrl+C stops it in order.
+    """Produce as `app.tools.producing.produce.produce` does; the first Ctrl+C stops it in order.
 
     Args:
         config: As there.

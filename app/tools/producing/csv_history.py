@@ -13,7 +13,7 @@ import orjson
 
 from app.domain.errors import HistoryError
 from app.domain.records import FEATURES, Rejection
-from app.tools.samples import Sample, Spoiler
+from app.tools.producing.samples import Sample, Spoiler
 from app.topics.records import RecordDecoder
 
 FIELDS = (*FEATURES, "id", "month", "key")

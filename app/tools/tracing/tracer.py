@@ -5,9 +5,9 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from app.domain.plans import Plan, Void
-from app.tools.inspect import Decode, Row, row_of
-from app.tools.trace import Trace, join_of
-from app.tools.trace_search import AnswerSearch, place_of, record_at, records_with
+from app.tools.inspecting.rows import Decode, Row, row_of
+from app.tools.tracing.search import AnswerSearch, place_of, record_at, records_with
+from app.tools.tracing.trace import Trace, join_of
 from app.topics.lag import committed
 from app.topics.messages import Message
 from app.topics.reading import Progress, TopicReader

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from app.tools.announcement_history import moment
-from app.tools.filters import reason_of, version_of
-from app.tools.inspect import Row
+from app.tools.inspecting.filters import reason_of, version_of
+from app.tools.inspecting.rows import Row
 
 QUANTILES = (0, 1, 5, 25, 50, 75, 95, 99, 100)
 """In percent; 0 is the least price, 100 the largest."""

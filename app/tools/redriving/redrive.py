@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from app.domain.records import Reason
-from app.tools.redrive_judge import Judge, Judged, Outcome
-from app.tools.redrive_writer import Outgoing, RedriveWriter
+from app.tools.redriving.judge import Judge, Judged, Outcome
+from app.tools.redriving.writer import Outgoing, RedriveWriter
 from app.topics import redriven
 from app.topics.dead_letters import DeadLetter
 from app.topics.messages import Message
 from app.topics.redriven import Marks
 
 Chosen = Iterable[tuple[Message, DeadLetter | None]]
-"""What `app.tools.letters.chosen` yields."""
+"""What `app.tools.letters.chosen.chosen` yields."""
 
 _AT_ONCE = 500  # letters of one transaction
 _BYTES_AT_ONCE = 4_000_000

@@ -1,0 +1,1 @@
+"""`inspect`: any topic, row by row or as a summary."""

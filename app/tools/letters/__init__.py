@@ -1,0 +1,1 @@
+"""`dead-letters`: what was refused, and why."""

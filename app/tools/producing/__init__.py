@@ -1,0 +1,1 @@
+"""`produce`: records to send, good and bad, made up or of real history."""

@@ -1,0 +1,1 @@
+"""`redrive`: dead letters are sent again, each once."""

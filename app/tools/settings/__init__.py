@@ -1,0 +1,1 @@
+"""`config` and `config check`: the settings in force, and what they name."""

@@ -1,0 +1,1 @@
+"""`trace`: one record's whole way."""

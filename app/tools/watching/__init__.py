@@ -1,0 +1,1 @@
+"""`status` and `resume`: what the group does, and the word that it goes on."""
