@@ -1,5 +1,6 @@
 """What all tests share: one real broker and one real MLflow for the session, made when needed."""
 
+import logging
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from infrastructure.kafka import choice as kafka_choice
@@ -78,3 +80,14 @@ def tracking_uri() -> Iterator[str]:
 def world(bootstrap_servers: str, tmp_path: Path) -> World:
     """Topics of the test's own."""
     return World(bootstrap_servers, tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """A command that runs within a test leaves no handler on that test's standard error."""
+    root, configured = logging.getLogger(), structlog.get_config()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.configure(**configured)
