@@ -53,7 +53,7 @@ def main(
 
 def _announce(settings: Settings, name: str, version: str) -> dict[str, Any]:
     from app.bootstrap.announcing import announce_version  # noqa: PLC0415 - imports the Kafka client
-    from app.tools.announcement_history import instant  # noqa: PLC0415
+    from app.domain.times import instant  # noqa: PLC0415
 
     plan = announce_version(settings, name, version)
     return {"announced_at_offset": plan.offset, "effective": instant(plan.effective_ms)}

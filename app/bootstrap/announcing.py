@@ -21,6 +21,7 @@ def announce_version(  # the arguments are those of the command
     version: str,
     *,
     effective_from_ms: int | None = None,
+    why: str | None = None,
     check: bool = True,
 ) -> Plan:
     """Verify a registered version and append its plan.
@@ -37,6 +38,7 @@ def announce_version(  # the arguments are those of the command
         version,
         guard_ms=settings.announcements.guard_ms,
         effective_from_ms=effective_from_ms,
+        why=why,
         check=_verify(settings) if check else None,
     )
     return announcer.announce(parts.kafka(settings), settings.topics.announcements, announcement)

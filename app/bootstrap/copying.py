@@ -8,8 +8,8 @@ from app.backup.manifest import Manifest
 from app.backup.restoring import Restorer, Where
 from app.backup.roles import ROLES
 from app.bootstrap import parts
+from app.domain.times import instant
 from app.settings import Settings
-from app.tools.announcement_history import instant
 from app.topics import connection
 
 

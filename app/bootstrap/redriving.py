@@ -1,21 +1,21 @@
 """What counts dead letters and sends them again."""
 
-from collections.abc import Callable
-
 from app.bootstrap import parts
 from app.settings import Settings
 from app.tools.letters.chosen import LetterSelection, chosen
 from app.tools.letters.counts import LetterCounts, count
 from app.tools.redriving.json_edits import Edits
 from app.tools.redriving.judge import Judge
-from app.tools.redriving.redrive import Redrive
+from app.tools.redriving.redrive import Chosen, Redrive
 from app.tools.redriving.writer import RedriveWriter
 from app.topics import catalog, connection, reading, redriven
+from app.topics.reading import Progress
 from app.topics.redriven import Marks
+from app.topics.starts import EARLIEST, Start
 
 
 def letter_counts(
-    settings: Settings, selection: LetterSelection, samples: int, on_progress: Callable[[int], None]
+    settings: Settings, selection: LetterSelection, samples: int, on_progress: Progress
 ) -> LetterCounts:
     """Count the dead letters that are selected, and those of them that were redriven.
 
@@ -24,10 +24,8 @@ def letter_counts(
         TopicsError: A topic is missing.
     """
     connection.require_broker(settings.kafka.bootstrap_servers)
-    topic = settings.topics.dead_letters
-    marks = _marks(settings)
-    messages = reading.read(parts.kafka(settings), topic)
-    return count(topic, chosen(messages, selection, on_progress), marks, samples)
+    letters = _letters(settings, selection, on_progress)
+    return count(settings.topics.dead_letters, letters, _marks(settings), samples)
 
 
 def redrive(
@@ -52,7 +50,7 @@ def redrive(
         letters_topic=topics.dead_letters,
         records_topic=topics.records,
         judge=Judge(edits, parts.decoder(settings), topics.records, max_tries, even_if_bad),
-        letters=lambda tell: chosen(reading.read(client, topics.dead_letters), selection, tell),
+        letters=lambda on_progress: _letters(settings, selection, on_progress),
         marks=lambda: _marks(settings),
         writer=lambda: RedriveWriter(
             client,
@@ -63,6 +61,13 @@ def redrive(
             transaction_timeout_ms=settings.kafka.transaction_timeout_ms,
         ),
     )
+
+
+def _letters(settings: Settings, selection: LetterSelection, on_progress: Progress) -> Chosen:
+    start = EARLIEST if selection.from_ms is None else Start("time", selection.from_ms)
+    topic = settings.topics.dead_letters
+    messages = reading.read(parts.kafka(settings), topic, start=start, on_progress=on_progress)
+    return chosen(messages, selection)
 
 
 def _marks(settings: Settings) -> Marks:

@@ -1,12 +1,10 @@
 """`dead-letters`."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer
 
-from app.commands.letter_options import From, Reasons, Until, progress
+from app.commands.letter_options import From, Reasons, Until
 from app.commands.terminal import AsJson, print_rows, read_settings
 
 
@@ -30,10 +28,11 @@ def dead_letters(
     from app.tools.letters.chosen import LetterSelection  # noqa: PLC0415
     from app.tools.letters.counts import as_dict  # noqa: PLC0415
     from app.tools.letters.screen import screen, show  # noqa: PLC0415
+    from app.tools.progress import progress_bar  # noqa: PLC0415
 
     selection = LetterSelection(frozenset(reason) if reason else None, from_, until)
     settings = read_settings()
-    with progress(f"reading {settings.topics.dead_letters}") as tell:
+    with progress_bar(f"reading {settings.topics.dead_letters}") as tell:
         counts = redriving.letter_counts(settings, selection, samples, tell)
     if as_json:
         print_rows([as_dict(counts)])

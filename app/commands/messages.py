@@ -120,7 +120,7 @@ def _summarise(
     from app.bootstrap import messages  # noqa: PLC0415
     from app.tools.inspecting import summary  # noqa: PLC0415
     from app.tools.inspecting.summary_screen import screen  # noqa: PLC0415
-    from app.tools.reading_progress import progress_bar  # noqa: PLC0415
+    from app.tools.progress import progress_bar  # noqa: PLC0415
 
     settings = read_settings()
     with progress_bar(topic) as told:
@@ -135,7 +135,7 @@ def _summarise(
 
 def _show(topic: str, wanted: Selection, partitions: list[int] | None, *, as_json: bool) -> None:
     from app.bootstrap import messages  # noqa: PLC0415
-    from app.tools.reading_progress import progress_bar  # noqa: PLC0415
+    from app.tools.progress import progress_bar  # noqa: PLC0415
 
     settings, console = read_settings(), screen_console()
 

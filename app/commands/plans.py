@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.terminal import AsJson, print_rows, read_settings
+from app.commands.terminal import AsJson, instant_ms, print_rows, read_settings, why_option
 
 if TYPE_CHECKING:
     from app.domain.plans import Plan
@@ -18,12 +18,15 @@ def announce(
     model: Annotated[str, typer.Argument(help="The registered model's name.")],
     version: Annotated[str, typer.Argument(help="Its version in MLflow.")],
     effective_from: Annotated[
-        datetime | None,
+        int | None,
         typer.Option(
+            parser=instant_ms,
+            metavar="TIME",
             help="Not in force before this time (UTC unless it says otherwise). The very first "
-            "plan answers earlier records all the same: there is no other."
+            "plan answers earlier records all the same: there is no other.",
         ),
     ] = None,
+    why: Annotated[str | None, why_option("Why, for whoever reads the history.")] = None,
     verify: Annotated[
         bool, typer.Option(help="Load the model first, in a process of its own.")
     ] = True,
@@ -37,12 +40,8 @@ def announce(
 
     settings = read_settings()
     _require_our_model(settings, model)
-    instant = None
-    if effective_from is not None:
-        aware = effective_from if effective_from.tzinfo else effective_from.replace(tzinfo=UTC)
-        instant = round(aware.timestamp() * 1000)
     plan = announcing.announce_version(
-        settings, model, version, effective_from_ms=instant, check=verify
+        settings, model, version, effective_from_ms=effective_from, why=why, check=verify
     )
     _show_plan(plan, as_json)
 
@@ -66,7 +65,7 @@ def _require_our_model(settings: Settings, model: str) -> None:
 
 
 def _show_plan(plan: Plan, as_json: bool) -> None:
-    from app.tools.announcement_history import instant  # noqa: PLC0415
+    from app.domain.times import instant  # noqa: PLC0415
 
     announced = plan.announcement
     row = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.letter_options import From, Reasons, Until, progress
+from app.commands.letter_options import From, Reasons, Until  # noqa: TC001 - typer reads them
 from app.commands.status import NOT_WELL
 from app.commands.terminal import AsJson, print_rows, read_settings
 
@@ -73,6 +73,7 @@ def redrive(
     from app.bootstrap import redriving  # noqa: PLC0415
     from app.tools.letters.chosen import LetterSelection  # noqa: PLC0415
     from app.tools.letters.screen import show  # noqa: PLC0415
+    from app.tools.progress import progress_bar  # noqa: PLC0415
     from app.tools.redriving import screen  # noqa: PLC0415
 
     if offset is not None and partition is None:
@@ -91,7 +92,7 @@ def redrive(
         max_tries=max_tries,
         even_if_bad=even_if_bad,
     )
-    with progress(f"reading {work.letters_topic}") as tell:
+    with progress_bar(f"reading {work.letters_topic}") as tell:
         seen = work.preview(samples, tell)
     console = Console(highlight=False, stderr=as_json)
     if not (as_json and (yes or dry_run)):
@@ -128,10 +129,12 @@ def _edits(renames: list[str], sets: list[str], drops: list[str]) -> Edits:
 
 def _write(work: Redrive, seen: Preview) -> Written:
     """Write; the first Ctrl+C ends it in order, behind the transaction that is open."""
+    from app.tools.progress import progress_bar  # noqa: PLC0415
+
     stop = threading.Event()
     before = signal.signal(signal.SIGINT, lambda *_: stop.set())
     try:
-        with progress(f"to {work.records_topic}", total=seen.sent) as tell:
+        with progress_bar(f"to {work.records_topic}") as tell:
             return work.write(seen, tell, stop.is_set)
     finally:
         signal.signal(signal.SIGINT, before)

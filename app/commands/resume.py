@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 
 from app.commands.status import NOT_WELL
-from app.commands.terminal import AsJson, print_rows, read_settings
+from app.commands.terminal import AsJson, print_rows, read_settings, why_option
 
 
 def resume(
-    why: Annotated[str | None, typer.Option(help="Each instance logs it.")] = None,
+    why: Annotated[str | None, why_option("Each instance logs it.")] = None,
     wait: Annotated[float, typer.Option(min=1, help="Seconds that they may take.")] = 30.0,
     as_json: AsJson = False,
 ) -> None:

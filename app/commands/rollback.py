@@ -28,7 +28,7 @@ def rollback(
     Exit code 8 if there is no version to go back to, or its files are not those that served.
     """
     from app.bootstrap import announcing  # noqa: PLC0415
-    from app.tools.announcement_history import instant  # noqa: PLC0415
+    from app.domain.times import instant  # noqa: PLC0415
     from app.tools.plain_text import printable  # noqa: PLC0415
 
     done, plan = announcing.roll_back(read_settings(), why=why, check=verify, dry_run=dry_run)

@@ -64,6 +64,16 @@ def print_rows(rows: Iterable[dict[str, Any]]) -> None:
         typer.echo(encode(row).decode())
 
 
+def instant_ms(text: str) -> int:
+    """Read an option that is a time: Unix milliseconds."""
+    from app.domain import times  # noqa: PLC0415
+
+    try:
+        return times.parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no time such as 2026-11-25T06:26:18Z") from error
+
+
 def start_of(text: str) -> Start:
     """Read the option `--from`."""
     from app.topics import starts  # noqa: PLC0415

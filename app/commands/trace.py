@@ -43,7 +43,7 @@ def trace(
     all of the input topic, from `--from` on. Exit code 8 if there is no such record.
     """
     from app.bootstrap import messages  # noqa: PLC0415
-    from app.tools.reading_progress import progress_bar  # noqa: PLC0415
+    from app.tools.progress import progress_bar  # noqa: PLC0415
     from app.tools.tracing.screen import screen  # noqa: PLC0415
     from app.tools.tracing.trace import as_dict  # noqa: PLC0415
     from app.topics.starts import LATEST  # noqa: PLC0415

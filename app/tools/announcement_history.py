@@ -1,7 +1,6 @@
 """The announcement topic as a person reads it: what was, is and will be in force."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
@@ -9,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.domain.plans import Plan, PlanTable, Void
+from app.domain.times import instant
 from app.tools.plain_text import printable
 from app.topics.announcements import Entry, Ignored
 
@@ -73,27 +73,6 @@ def _voided(void: Void | None) -> dict[str, Any]:
     if void is None:
         return {}
     return {"status": "voided", "voided_by": void.offset, "voided_why": void.why}
-
-
-def instant(unix_ms: int) -> str:
-    """Return Unix milliseconds as RFC 3339 in UTC.
-
-    >>> instant(1_700_000_000_123)
-    '2023-11-14T22:13:20.123Z'
-    """
-    moment = datetime.fromtimestamp(unix_ms / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def moment(unix_ms: int) -> str | None:
-    """Return what `instant` does, None for a time that no calendar has: a foreign clock's.
-
-    >>> moment(10**16)
-    """
-    try:
-        return instant(unix_ms)
-    except (ValueError, OverflowError, OSError):
-        return None
 
 
 def show(rows: Sequence[dict[str, Any]]) -> None:

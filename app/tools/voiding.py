@@ -7,8 +7,8 @@ from typing import Any
 
 from app.domain.errors import Refused
 from app.domain.plans import Plan, PlanTable, Void
+from app.domain.times import instant
 from app.domain.voids import Change, change_of, objection
-from app.tools.announcement_history import instant
 from app.topics.announcements import Entry, Ignored
 
 

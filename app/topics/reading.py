@@ -25,30 +25,36 @@ def read(
     config: Mapping[str, Any],
     topic: str,
     *,
+    start: Start = EARLIEST,
     limit: int | None = None,
     follow: bool = False,
     timeout_s: float = 30.0,
     stopped: Callable[[], bool] = lambda: False,
+    on_progress: Progress = lambda _read, _of: None,
 ) -> Iterator[Message]:
-    """Yield the messages of a topic that a `read_committed` reader sees, from the earliest.
+    """Yield the messages of a topic that a `read_committed` reader sees.
 
     In order within a partition; partitions are mixed. Takes part in no group and commits nothing.
 
     Args:
         config: Of a Kafka client; at least `bootstrap.servers`.
         topic: Is not made by looking at it.
+        start: Where to begin.
         limit: The most messages, None for all.
         follow: Go on with what is still to come, until `limit` or `stopped`; else end with what
             was there at the start.
         timeout_s: The longest that nothing may come before the end.
         stopped: Asked between messages, and five times a second while nothing comes.
+        on_progress: Told a few times a second at least.
 
     Raises:
         BrokerUnavailable: No broker answers, or nothing came for `timeout_s` seconds.
         TopicsError: There is no such topic.
     """
     with TopicReader(config, topic, timeout_s=timeout_s) as reader:
-        messages = reader.messages(reader.offsets(EARLIEST), follow=follow, stopped=stopped)
+        messages = reader.messages(
+            reader.offsets(start), follow=follow, stopped=stopped, on_progress=on_progress
+        )
         yield from islice(messages, limit)
 
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from confluent_kafka import TopicPartition
 
+from app.domain import times
 from app.topics.messages import Message
 
 Bounds = Mapping[int, tuple[int, int]]
@@ -53,13 +53,11 @@ def parse(text: str) -> Start:
     if text.isascii() and text.isdigit():
         return Start("offset", int(text))
     try:
-        moment = datetime.fromisoformat(text)
+        return Start("time", times.parse(text))
     except ValueError:
         raise ValueError(
             f"{text!r} is not an offset, a time as 2026-11-25T12:30:00Z, `earliest` or `latest`"
         ) from None
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return Start("time", round(aware.timestamp() * 1000))
 
 
 def offsets(

@@ -49,12 +49,6 @@ def test_what_is_no_letter_has_no_reason() -> None:
     assert taken(LetterSelection(frozenset(Reason)), noise) == []
 
 
-def test_progress_is_told_to_the_end() -> None:
-    told: list[int] = []
-    list(chosen([letter(n) for n in range(2_500)], LetterSelection(partition=9), told.append))
-    assert told == [1_000, 2_000, 2_500]
-
-
 @given(
     st.lists(st.tuples(st.sampled_from(BAD), st.integers(0, 10**12), st.booleans())),
     st.integers(0, 4),

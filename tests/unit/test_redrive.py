@@ -1,7 +1,7 @@
 """What becomes of a dead letter: sent or skipped, and in which transaction."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
@@ -17,6 +17,7 @@ from app.tools.redriving.writer import Outgoing, RedriveWriter
 from app.topics import dead_letters, redriven
 from app.topics.dead_letters import DeadLetter
 from app.topics.messages import Message
+from app.topics.reading import Progress
 from app.topics.records import RecordDecoder
 from app.topics.redriven import Marks
 from tests.harness.world import record
@@ -119,8 +120,8 @@ class Bench:
         self.writer = Writer(self.events)
 
     def redrive(self) -> Redrive:
-        def letters(tell: Callable[[int], None]) -> Iterable[tuple[Message, DeadLetter | None]]:
-            return chosen(list(self.messages), LetterSelection(), tell)
+        def letters(_told: Progress) -> Iterable[tuple[Message, DeadLetter | None]]:
+            return chosen(list(self.messages), LetterSelection())
 
         def marks() -> Marks:
             self.events.append("marks read")
@@ -148,7 +149,7 @@ def message(offset: int, letter: DeadLetter = GOOD, partition: int = 0) -> Messa
     return Message(offset, 1_000, key, value, headers, "letters", partition)
 
 
-def nothing(_number: int) -> None: ...
+def nothing(_number: int, _of: int) -> None: ...
 
 
 def test_letters_are_sent_with_their_key_and_partition_and_are_marked() -> None:
@@ -201,9 +202,10 @@ def test_it_ends_with_what_was_sent_when_it_is_fenced_or_stopped() -> None:
     bench.writer.fenced_from = 2
     redrive = bench.redrive()
     seen = redrive.preview(0, nothing)
-    told: list[int] = []
-    written = redrive.write(seen, told.append, lambda: False)
-    assert (written.sent, written.ended, told) == (1_000, "taken_over", [500, 1_000])
+    told: list[tuple[int, int]] = []
+    written = redrive.write(seen, lambda *done: told.append(done), lambda: False)
+    assert (written.sent, written.ended) == (1_000, "taken_over")
+    assert told == [(500, 1_200), (1_000, 1_200)]
     stopped = redrive.write(seen, nothing, lambda: True)
     assert (stopped.sent, stopped.ended) == (0, "stopped")
 

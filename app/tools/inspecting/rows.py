@@ -8,7 +8,7 @@ import msgspec
 
 from app.domain.plans import Void
 from app.domain.records import Rejection
-from app.tools.announcement_history import instant
+from app.domain.times import instant
 from app.tools.watching.status import report_fields
 from app.topics import announcements, dead_letters, resumes, signals, status
 from app.topics.messages import Message

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from app.tools.announcement_history import moment
+from app.domain.times import moment
 from app.tools.inspecting.filters import reason_of, version_of
 from app.tools.inspecting.rows import Row
 

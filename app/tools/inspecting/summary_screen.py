@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from app.tools.announcement_history import moment
+from app.domain.times import moment
 from app.tools.blocks import bar, columns
 from app.tools.inspecting.summary import Prices, Summary
 from app.tools.plain_text import printable

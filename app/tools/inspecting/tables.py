@@ -7,8 +7,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from app.domain.times import moment
 from app.tools import json_lines
-from app.tools.announcement_history import moment
 from app.tools.inspecting.rows import Row
 from app.tools.plain_text import printable
 

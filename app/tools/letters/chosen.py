@@ -1,15 +1,12 @@
 """Dead letters as they are read and chosen, by whoever counts them or sends them again."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from app.domain.records import Reason
 from app.topics import dead_letters
 from app.topics.dead_letters import DeadLetter
 from app.topics.messages import Message
-
-TELL_EVERY = 1_000
-"""Messages between two words on progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,25 +42,13 @@ class LetterSelection:
 
 
 def chosen(
-    messages: Iterable[Message],
-    selection: LetterSelection,
-    on_progress: Callable[[int], None] = lambda _messages: None,
+    messages: Iterable[Message], selection: LetterSelection
 ) -> Iterator[tuple[Message, DeadLetter | None]]:
-    """Yield the letters that are selected; None for a message that is none.
-
-    Args:
-        messages: Of the topic of dead letters.
-        selection: Which of them.
-        on_progress: Told now and then how many messages were looked at.
-    """
-    looked_at = 0
-    for looked_at, message in enumerate(messages, 1):
-        if looked_at % TELL_EVERY == 0:
-            on_progress(looked_at)
+    """Yield the letters of a topic that are selected; None for a message that is none."""
+    for message in messages:
         try:
             letter = dead_letters.decode(message.key, message.value, message.headers)
         except ValueError:
             letter = None
         if selection.takes(message, letter):
             yield message, letter
-    on_progress(looked_at)

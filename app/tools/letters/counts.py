@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.domain.records import Reason
-from app.tools.announcement_history import instant
+from app.domain.times import instant
 from app.tools.time_histogram import Bar, bars
 from app.topics.dead_letters import DeadLetter
 from app.topics.messages import Message

@@ -6,7 +6,8 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from app.tools.announcement_history import instant
+from app.domain.times import instant
+from app.tools import blocks
 from app.tools.letters.counts import LetterCounts, Sample, start_of
 from app.tools.plain_text import printable
 from app.tools.time_histogram import Bar
@@ -67,11 +68,10 @@ def _histogram(bars: Sequence[Bar]) -> Table:
     table.add_column("", no_wrap=True)
     most = max(bar.count for bar in bars)
     for bar in bars:
-        length = -(-bar.count * _WIDTH // most)  # what is there is seen
         table.add_row(
             _second(bar.from_ms),
             f"{bar.count:,}",
-            Text("█" * length, style="red"),
+            Text(blocks.bar(bar.count, most, _WIDTH), style="red"),
         )
     return table
 

@@ -11,6 +11,7 @@ from app.tools.redriving.writer import Outgoing, RedriveWriter
 from app.topics import redriven
 from app.topics.dead_letters import DeadLetter
 from app.topics.messages import Message
+from app.topics.reading import Progress
 from app.topics.redriven import Marks
 
 Chosen = Iterable[tuple[Message, DeadLetter | None]]
@@ -91,11 +92,11 @@ class Redrive:
     letters_topic: str
     records_topic: str
     judge: Judge
-    letters: Callable[[Callable[[int], None]], Chosen]
+    letters: Callable[[Progress], Chosen]
     marks: Callable[[], Marks]
     writer: Callable[[], RedriveWriter]
 
-    def preview(self, samples: int, on_progress: Callable[[int], None]) -> Preview:
+    def preview(self, samples: int, on_progress: Progress) -> Preview:
         """Look at all letters; write nothing and disturb nobody.
 
         Raises:
@@ -117,9 +118,7 @@ class Redrive:
                 kept.append(Sample(message, letter, judged))
         return seen
 
-    def write(
-        self, seen: Preview, on_progress: Callable[[int], None], stopped: Callable[[], bool]
-    ) -> Written:
+    def write(self, seen: Preview, on_progress: Progress, stopped: Callable[[], bool]) -> Written:
         """Send what was looked at, and nothing that came later.
 
         First the writer takes over: whoever else redrives is fenced, and what it had not committed
@@ -128,7 +127,7 @@ class Redrive:
 
         Args:
             seen: What was looked at.
-            on_progress: Told how many were sent, after each transaction.
+            on_progress: Told how many were sent, of how many, after each transaction.
             stopped: Asked between transactions.
 
         Raises:
@@ -146,11 +145,11 @@ class Redrive:
                 written.ended = "taken_over"
                 break
             written.sent += len(part)
-            on_progress(written.sent)
+            on_progress(written.sent, seen.sent)
         return written
 
     def _due(self, seen: Preview, marks: Marks) -> Iterator[Outgoing]:
-        for message, letter in self.letters(lambda _messages: None):
+        for message, letter in self.letters(lambda _read, _of: None):
             if message.offset > seen.ends.get(message.partition, -1) or message in marks:
                 continue
             judged = self.judge.judge(letter)

@@ -5,7 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.domain.plans import Plan
-from app.tools.announcement_history import moment
+from app.domain.times import moment
 from app.tools.inspecting.rows import Row
 from app.tools.inspecting.tables import for_people, shown_value
 from app.tools.plain_text import printable

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.domain.plans import Plan, PlanTable, Void
-from app.tools.announcement_history import instant, moment
+from app.domain.times import instant, moment
 from app.tools.inspecting.rows import Row
 from app.tools.inspecting.tables import as_dict as row_as_dict
 

@@ -5,7 +5,7 @@ from rich.table import Table
 from rich.text import Text
 
 from app.domain.plans import Plan
-from app.tools.announcement_history import instant
+from app.domain.times import instant
 from app.tools.plain_text import printable
 from app.tools.watching.status import PartitionLag, Status
 from app.topics.status import Heard

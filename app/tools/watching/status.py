@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from app.domain.plans import Plan, PlanTable
-from app.tools.announcement_history import instant
+from app.domain.times import instant
 from app.topics.status import Heard, Report
 
 _EVER = 2**62  # milliseconds

@@ -1,4 +1,4 @@
-"""A progress bar on standard error while a lot is read, for a person who waits."""
+"""A progress bar on standard error while a lot is read or written, for a person who waits."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ def progress_bar(what: str, *, wanted: bool = True) -> Iterator[reading.Progress
     """Yield what is told of the progress; a bar is shown only on a terminal, and for a lot.
 
     Args:
-        what: Is read.
+        what: Is done.
         wanted: Whether to show one at all.
     """
     console = Console(stderr=True)
