@@ -2,17 +2,19 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from app.bootstrap import history, parts
 from app.domain.errors import Refused
-from app.domain.plans import Plan, PlanTable, Void
+from app.domain.plans import Announcement, Plan, PlanTable, Void
 from app.domain.rollback import Rollback, rollback_of
 from app.registry import announcer
 from app.registry.verify import verify
 from app.settings import Settings
 from app.tools.voiding import Voided, void_plan
 from app.topics import announcements, appending, catalog
+from app.topics.announcements import newest_plan
 
 
 def announce_version(  # the arguments are those of the command
@@ -27,6 +29,7 @@ def announce_version(  # the arguments are those of the command
     """Verify a registered version and append its plan.
 
     Raises:
+        Refused: Another plan came in between.
         ModelError: The version can't be had, or can't serve.
         BrokerUnavailable: Kafka is away.
         TopicsError: The announcement topic is missing or breaks a promise.
@@ -41,7 +44,7 @@ def announce_version(  # the arguments are those of the command
         why=why,
         check=_verify(settings) if check else None,
     )
-    return announcer.announce(parts.kafka(settings), settings.topics.announcements, announcement)
+    return _append(settings, announcement, newest_plan(history.announced(settings)))
 
 
 def roll_back(
@@ -59,13 +62,15 @@ def roll_back(
         What it does, and the new plan; None if it was not announced.
 
     Raises:
-        Refused: There is nothing to go back to, or its files are not those that served.
+        Refused: There is nothing to go back to, its files are not those that served, or another
+            plan came in between.
         ModelError: The version can't be had, or can't serve.
         BrokerUnavailable: Kafka is away.
         TopicsError: The announcement topic is missing or breaks a promise.
     """
     _require_announcement_topic(settings)
-    table = PlanTable.of(history.entries(settings))
+    entries = history.entries(settings)
+    table = PlanTable.of(entries)
     rollback = rollback_of(table, round(time.time() * 1000))
     served = rollback.target.announcement
     announcement = announcer.prepare(
@@ -84,8 +89,7 @@ def roll_back(
         )
     if dry_run:
         return rollback, None
-    topic = settings.topics.announcements
-    return rollback, announcer.announce(parts.kafka(settings), topic, announcement)
+    return rollback, _append(settings, announcement, newest_plan(entries))
 
 
 def void(settings: Settings, offset: int, why: str, *, even_if_last: bool, dry_run: bool) -> Voided:
@@ -110,6 +114,11 @@ def void(settings: Settings, offset: int, why: str, *, even_if_last: bool, dry_r
         why=why,
         even_if_last=even_if_last,
     )
+
+
+def _append(settings: Settings, announcement: Announcement, replaces: int) -> Plan:
+    named = replace(announcement, replaces=replaces)
+    return announcer.announce(parts.kafka(settings), settings.topics.announcements, named)
 
 
 def _verify(settings: Settings) -> Callable[[Path], None]:

@@ -8,6 +8,9 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+NO_PLAN = -1
+"""The offset of no plan at all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
@@ -24,6 +27,9 @@ class Announcement:
         effective_from_ms: Unix milliseconds before which it has no effect, if it names one.
         event_id: Unique per announcement; a second message with the same one is a duplicate.
         why: Why it was announced, for people.
+        replaces: The offset of the newest plan of the model when this one was made, `NO_PLAN` if
+            there was none. If another has come in between, it is no plan: of two changes at once
+            the second is not made unseen. None if it does not matter.
     """
 
     model_name: str
@@ -36,6 +42,16 @@ class Announcement:
     run_id: str | None = None
     effective_from_ms: int | None = None
     why: str | None = None
+    replaces: int | None = None
+
+    def is_outrun(self, newest: int) -> bool:
+        """Say whether another plan came before it than the one that it replaces.
+
+        Args:
+            newest: The offset of the newest plan before it, `NO_PLAN` if none is known: those
+                before the first may have been deleted.
+        """
+        return self.replaces is not None and newest not in (self.replaces, NO_PLAN)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from app.domain.digest import artifact_digest
+from app.domain.errors import Refused
 from app.domain.plans import Announcement, Plan
 from app.registry.mlflow_models import MlflowModels
-from app.topics import announcements, appending
+from app.topics import announcements, appending, reading
 
 
 def prepare(
@@ -64,9 +65,16 @@ def announce(
     """Append the plan; return it with its offset and append time once all replicas have it.
 
     Raises:
+        Refused: It names the plan that it replaces, and another came in between. It is on the
+            topic, but no plan.
         BrokerUnavailable: It was not acknowledged in time. It may still have been appended:
             look at `python -m app announcements` before you announce again.
     """
     key, value, headers = announcements.encode(announcement)
     offset, appended_ms = appending.append(config, topic, key, value, headers, timeout_s)
+    if announcement.replaces is not None:
+        messages = reading.read(config, topic)
+        for entry in announcements.read_all(messages, announcement.model_name):
+            if entry.offset == offset and isinstance(entry, announcements.Ignored):
+                raise Refused(f"version {announcement.model_version} is not in force: {entry.why}")
     return Plan(offset, appended_ms, announcement)

@@ -26,7 +26,7 @@ HoldReason = Literal[
     "too_many_dead_letters",
 ]
 Rebalance = Literal["assigned", "revoked", "lost"]
-IgnoredKind = Literal["null", "malformed", "foreign", "duplicate", "invalid_void"]
+IgnoredKind = Literal["null", "malformed", "foreign", "duplicate", "outrun", "invalid_void"]
 
 _LATENCY_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
 _SHORT_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)

@@ -13,7 +13,7 @@ import msgspec
 from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka_event, to_binary_event
 from cloudevents.core.v1.event import CloudEvent
 
-from app.domain.plans import Announcement, Plan, Void
+from app.domain.plans import NO_PLAN, Announcement, Plan, Void
 from app.domain.voids import objection
 from app.topics.messages import Message
 
@@ -36,6 +36,7 @@ class _Data(msgspec.Struct, omit_defaults=True):
     run_id: str | None = None
     effective_from: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     why: str | None = None
+    replaces: Annotated[int, msgspec.Meta(ge=NO_PLAN)] | None = None
 
 
 class _VoidData(msgspec.Struct, omit_defaults=True):
@@ -52,7 +53,7 @@ class Ignored:
     """A message that is no plan of ours, and no void that counts.
 
     Attributes:
-        kind: `null`, `malformed`, `foreign`, `duplicate` or `invalid_void`.
+        kind: `null`, `malformed`, `foreign`, `duplicate`, `outrun` or `invalid_void`.
         why: One sentence for a person.
     """
 
@@ -79,6 +80,7 @@ def encode(announcement: Announcement) -> Wire:
         run_id=announcement.run_id,
         effective_from=None if instant is None else datetime.fromtimestamp(instant / 1000, UTC),
         why=announcement.why,
+        replaces=announcement.replaces,
     )
     return _encode(EVENT_TYPE, announcement.event_id, data)
 
@@ -156,6 +158,7 @@ def _plan(message: Message, event_id: str, data: _Data) -> Plan:
             if effective_from is None
             else round(effective_from.timestamp() * 1000),
             why=data.why,
+            replaces=data.replaces,
         ),
     )
 
@@ -175,8 +178,8 @@ def _void(message: Message, event_id: str, data: _VoidData) -> Void:
 def reader(model_name: str) -> Callable[[Message], Entry | Ignored]:
     """Return `decode` with a memory, for messages in the order of their offsets.
 
-    A second message with the same event id is a duplicate, and a void counts only if it names a
-    plan that stands.
+    A second message with the same event id is a duplicate; a plan that names the one that it
+    replaces counts only if no other came in between, and a void if it names a plan that stands.
     """
     seen: dict[tuple[type, str], int] = {}
     plans: dict[int, int | None] = {}
@@ -190,6 +193,9 @@ def reader(model_name: str) -> Callable[[Message], Entry | Ignored]:
         if first != entry.offset:
             return Ignored(entry.offset, "duplicate", f"it repeats the event at offset {first}")
         if isinstance(entry, Plan):
+            newest = next(reversed(plans), NO_PLAN)
+            if entry.announcement.is_outrun(newest):
+                return Ignored(entry.offset, "outrun", _outrun(entry, newest))
             plans[entry.offset] = None
             return entry
         if (why := objection(entry, plans)) is not None:
@@ -198,6 +204,21 @@ def reader(model_name: str) -> Callable[[Message], Entry | Ignored]:
         return entry
 
     return read
+
+
+def _outrun(plan: Plan, newest: int) -> str:
+    replaces = plan.announcement.replaces
+    said = "no plan" if replaces == NO_PLAN else f"the plan at offset {replaces}"
+    return f"it replaces {said}, but the one at offset {newest} had come before it"
+
+
+def newest_plan(entries: Iterable[Entry | Ignored]) -> int:
+    """Return the offset of the newest plan, voided or not; `NO_PLAN` if there is none.
+
+    Args:
+        entries: In the order of their offsets.
+    """
+    return max((one.offset for one in entries if isinstance(one, Plan)), default=NO_PLAN)
 
 
 def read_all(messages: Iterable[Message], model_name: str) -> list[Entry | Ignored]:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.plans import Announcement, Plan, Void
-from app.topics.announcements import Ignored, decode, encode, encode_void, read_all
+from app.domain.plans import NO_PLAN, Announcement, Plan, Void
+from app.topics.announcements import Ignored, decode, encode, encode_void, newest_plan, read_all
 from app.topics.messages import Message
 
 PLAN = Announcement(
@@ -37,6 +37,8 @@ def message(announcement: Announcement = PLAN, offset: int = 7, **changes: Any) 
         replace(PLAN, run_id=None, effective_from_ms=None),
         replace(PLAN, guard_ms=0),
         replace(PLAN, why="the new one is wrong by half: é"),
+        replace(PLAN, replaces=5),
+        replace(PLAN, replaces=NO_PLAN),
     ],
 )
 def test_what_is_encoded_is_read_back(announcement: Announcement) -> None:
@@ -67,8 +69,37 @@ def test_a_void_is_a_cloud_event_of_a_type_of_its_own() -> None:
     }
 
 
+def test_a_plan_counts_only_if_it_replaces_the_newest_or_does_not_say() -> None:
+    def plan(offset: int, replaces: int | None) -> Message:
+        return message(replace(PLAN, event_id=f"plan {offset}", replaces=replaces), offset=offset)
+
+    entries = read_all(
+        [
+            plan(4, 2),  # of a plan that was deleted: nothing known came in between
+            plan(5, NO_PLAN),
+            plan(6, 4),
+            plan(7, 4),  # at once with the one before
+            plan(8, 7),  # of one that does not count
+            plan(9, 6),
+            void_message(replace(VOID, offset=10, voided_offset=9)),
+            plan(11, 6),
+            plan(12, 9),  # a void changes nothing
+            plan(13, None),
+            plan(14, 13),
+        ],
+        "m",
+    )
+    assert [e.offset for e in entries if isinstance(e, Plan)] == [4, 6, 9, 12, 13, 14]
+    ignored = [e for e in entries if isinstance(e, Ignored)]
+    assert {e.kind for e in ignored} == {"outrun"}
+    assert ignored[0].why == "it replaces no plan, but the one at offset 4 had come before it"
+    assert newest_plan(entries) == 14
+    assert newest_plan(entries[1:2]) == NO_PLAN
+
+
 def test_a_plan_without_a_reason_is_written_as_it_was_before_there_were_any() -> None:
     assert b"why" not in encode(PLAN)[1]
+    assert b"replaces" not in encode(PLAN)[1]
 
 
 @pytest.mark.parametrize(
