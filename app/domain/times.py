@@ -13,6 +13,15 @@ def instant(unix_ms: int) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def second(unix_ms: int) -> str:
+    """Return Unix milliseconds as a time for a table: UTC, to the second.
+
+    >>> second(1_700_000_000_123)
+    '2023-11-14 22:13:20Z'
+    """
+    return instant(unix_ms // 1000 * 1000).replace("T", " ").replace(".000Z", "Z")
+
+
 def moment(unix_ms: int) -> str | None:
     """Return what `instant` does, None for a time that no calendar has: a foreign clock's.
 

@@ -78,8 +78,9 @@ def test_all_is_well_if_every_live_instance_serves() -> None:
 
 
 def test_an_instance_that_holds_is_named_with_what_it_waits_for() -> None:
-    holds = status_with(heard(), heard("holding", "no version")).holds
-    assert holds == "host-1-abc holds: no version"
+    found = status_with(heard(), heard("holding", "no version"), heard("holding", "a flood"))
+    assert found.held == ["host-1-abc holds: no version", "host-1-abc holds: a flood"]
+    assert found.holds == "; ".join(found.held)
 
 
 def test_an_instance_that_is_silent_counts_as_none() -> None:
@@ -87,6 +88,11 @@ def test_an_instance_that_is_silent_counts_as_none() -> None:
     silent = status_with(heard("holding", "no version", age_ms=15_001))
     assert silent.holds == "no instance is live"
     assert status_with().holds == "no instance is live"
+
+
+def test_an_instance_that_was_killed_is_shown_for_an_hour() -> None:
+    an_hour = 3_600_000
+    assert len(status_with(heard(age_ms=an_hour), heard(age_ms=an_hour + 1)).instances) == 1
 
 
 def test_the_lag_has_a_trend_where_it_is_known_twice() -> None:
@@ -116,9 +122,13 @@ def test_the_page_lists_the_fields_that_a_program_gets_and_no_other() -> None:
 
 def test_the_screen_says_what_holds_and_nothing_of_a_report_reaches_the_terminal_raw() -> None:
     console = Console(width=200, record=True, file=io.StringIO())
-    console.print(screen(status_with(heard("holding", "[bold]no\x1b[31m version"))))
+    held = heard("holding", "[bold]no\x1b[31m version")
+    named = msgspec.structs.replace(held.report, reason="no_plan", lag={0: 99, 1: 99})
+    held = msgspec.structs.replace(held, report=named)
+    console.print(screen(status_with(held)))
     shown = console.export_text()
     assert "[bold]no" in shown
     assert "\x1b" not in shown
     assert "▼ 12/s" in shown
+    assert re.search(r"holding .* 0, 1 +│ 4 +│.*\n.*│ no_plan ", shown)
     assert "unknown" in shown

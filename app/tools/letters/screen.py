@@ -6,7 +6,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from app.domain.times import instant
+from app.domain.times import second
 from app.tools import blocks
 from app.tools.letters.counts import LetterCounts, Sample, start_of
 from app.tools.plain_text import printable
@@ -50,15 +50,11 @@ def _reasons(counts: LetterCounts) -> Table:
             f"{one.count:,}",
             f"{counts.share(one):.1%}",
             f"{one.redriven:,}",
-            _second(one.first_ms),
-            _second(one.last_ms),
+            second(one.first_ms),
+            second(one.last_ms),
         )
     table.add_row("all", f"{counts.count:,}", "", f"{counts.redriven:,}", "", "", style="bold")
     return table
-
-
-def _second(unix_ms: int) -> str:
-    return instant(unix_ms // 1000 * 1000).replace("T", " ").replace(".000Z", "Z")
 
 
 def _histogram(bars: Sequence[Bar]) -> Table:
@@ -69,7 +65,7 @@ def _histogram(bars: Sequence[Bar]) -> Table:
     most = max(bar.count for bar in bars)
     for bar in bars:
         table.add_row(
-            _second(bar.from_ms),
+            second(bar.from_ms),
             f"{bar.count:,}",
             Text(blocks.bar(bar.count, most, _WIDTH), style="red"),
         )

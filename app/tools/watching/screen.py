@@ -1,11 +1,13 @@
-"""`status` for people: three small tables, and what is wrong in one line."""
+"""`status` for people: three small tables, and what is wrong, a line for each instance."""
+
+from collections.abc import Mapping
 
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from app.domain.plans import Plan
-from app.domain.times import instant
+from app.domain.times import instant, second
 from app.tools.plain_text import printable
 from app.tools.watching.status import PartitionLag, Status
 from app.topics.status import Heard
@@ -16,11 +18,11 @@ _STEADY = 1.0  # records a second: less is no trend
 
 def screen(status: Status) -> Group:
     """Return what to print."""
-    verdict = (
-        Text(f"All is well at {instant(status.now_ms)}.", style="green")
-        if status.holds is None
-        else Text(printable(status.holds), style="bold red")
-    )
+    if status.holds is None:
+        verdict = [Text(f"All is well at {instant(status.now_ms)}.", style="green")]
+    else:
+        wrong = status.held or [status.holds]
+        verdict = [Text(printable(one), style="bold red") for one in wrong]
     return Group(
         _lag(status),
         _plans(status),
@@ -29,7 +31,7 @@ def screen(status: Status) -> Group:
             "Live: reported within three of its periods (15 s), by this machine's clock.",
             style="dim",
         ),
-        verdict,
+        *verdict,
     )
 
 
@@ -81,27 +83,28 @@ def _plans(status: Status) -> Table:
 def _instances(status: Status) -> Table:
     table = Table(title="instances", title_justify="left")
     for name in ("instance", "does", "since", "serves", "loaded", "partitions", "lag", "heard"):
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", no_wrap=name == "does")
+    lag = {one.partition: one.lag for one in status.lag}
     for heard in status.instances:
-        table.add_row(*_instance(heard, status.now_ms))
+        table.add_row(*_instance(heard, status.now_ms, lag))
     return table
 
 
-def _instance(heard: Heard, now_ms: int) -> list[Text | str]:
+def _instance(heard: Heard, now_ms: int, lag: Mapping[int, int | None]) -> list[Text | str]:
     report = heard.report
     doing = report.doing if heard.is_live(now_ms) else "silent"
     said = Text(doing, style=_STYLES[doing])
-    if report.why:
-        said.append(f": {printable(report.why)}", style="default")
+    if report.reason:
+        said.append(f"\n{printable(report.reason)}", style="default")
     in_force = report.in_force
     serves = in_force is not None and in_force in report.loaded
     return [
         printable(report.instance),
         said,
-        instant(report.since_ms),
+        second(report.since_ms),
         printable(in_force.version) if in_force is not None and serves else "-",
         ", ".join(sorted({printable(one.version) for one in report.loaded})) or "-",
         ", ".join(map(str, sorted(report.lag))) or "-",
-        f"{sum(report.lag.values()):,}",
+        f"{sum(lag.get(one) or 0 for one in report.lag):,}",
         f"{max(0, now_ms - heard.appended_ms) / 1000:.0f} s ago",
     ]

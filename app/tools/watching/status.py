@@ -11,6 +11,7 @@ from app.domain.times import instant
 from app.topics.status import Heard, Report
 
 _EVER = 2**62  # milliseconds
+_FORGOTTEN_AFTER_MS = 3_600_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Status:
         now_ms: By the clock of whoever asks, in Unix milliseconds.
         in_force: The plan in force now, None if there is none.
         coming: Those that will be, in the order of their effective times.
-        instances: The newest report of each that has not left in order.
+        instances: The newest report of each that has not left in order, of the last hour.
     """
 
     now_ms: int
@@ -58,10 +59,16 @@ class Status:
         """
         if not self.live:
             return "no instance is live"
-        for heard in self.live:
-            if heard.report.doing == "holding":
-                return f"{heard.report.instance} holds: {heard.report.why}"
-        return None
+        return "; ".join(self.held) or None
+
+    @property
+    def held(self) -> list[str]:
+        """Who holds and why: a sentence for each live instance that does."""
+        return [
+            f"{heard.report.instance} holds: {heard.report.why}"
+            for heard in self.live
+            if heard.report.doing == "holding"
+        ]
 
 
 def status_of(
@@ -102,7 +109,7 @@ def status_of(
         ),
         in_force=plan,
         coming=tuple(one for one in table.due(now_ms, _EVER) if one is not plan),
-        instances=tuple(instances),
+        instances=tuple(h for h in instances if now_ms - h.appended_ms <= _FORGOTTEN_AFTER_MS),
     )
 
 
