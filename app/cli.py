@@ -14,10 +14,12 @@ from app.commands import (
     plans,
     records,
     redrive,
+    registry,
     resume,
     rollback,
     status,
     stream,
+    token,
     topics,
     trace,
     void,
@@ -47,6 +49,7 @@ app.command()(redrive.redrive)
 app.command()(backup.backup)
 app.command()(backup.restore)
 app.command()(trace.trace)
+app.command()(registry.registry)
 
 config_app = typer.Typer()
 app.add_typer(config_app, name="config")
@@ -57,6 +60,12 @@ topics_app = typer.Typer(help="The Kafka topics.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")
 topics_app.command()(topics.create)
 topics_app.command()(topics.check)
+
+token_app = typer.Typer(help="Tokens of the registry service.", no_args_is_help=True)
+app.add_typer(token_app, name="token")
+token_app.command()(token.create)
+token_app.command(name="list")(token.show)
+token_app.command()(token.revoke)
 
 
 def main() -> None:

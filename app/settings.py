@@ -36,6 +36,17 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _split(given: Any, lists: tuple[str, ...]) -> Any:
+    if not isinstance(given, dict):
+        return given
+    return {
+        key: [part.strip() for part in value.split(",")]
+        if key in lists and isinstance(value, str)
+        else value
+        for key, value in given.items()
+    }
+
+
 class Kafka(_Section):
     """The broker, and how this instance is a member of its group."""
 
@@ -111,15 +122,7 @@ class Policy(_Section):
     @classmethod
     def _split_texts(cls, given: Any) -> Any:
         """Split what comes from the environment at its commas."""
-        if not isinstance(given, dict):
-            return given
-        lists = ("flavors", "models", "uri_schemes", "uri_hosts")
-        return {
-            key: [part.strip() for part in value.split(",")]
-            if key in lists and isinstance(value, str)
-            else value
-            for key, value in given.items()
-        }
+        return _split(given, ("flavors", "models", "uri_schemes", "uri_hosts"))
 
 
 class Announcements(_Section):
@@ -237,6 +240,49 @@ class Http(_Section):
     port: int = Field(0, ge=0, le=65_535, description="0 takes any free port, and logs it.")
 
 
+class Service(_Section):
+    """The registry service, `python -m app registry`."""
+
+    host: str = Field("127.0.0.1", description="The address; `0.0.0.0` in a container.")
+    port: int = Field(8_080, ge=0, le=65_535, description="0 takes any free port, and logs it.")
+    database_url: str = Field(
+        "sqlite:///.local/registry.db",
+        min_length=1,
+        description="Where tokens, audit records and idempotency keys are kept: "
+        "`sqlite:///FILE`, or `postgresql+psycopg://USER:PASSWORD@HOST/NAME`. It may be the "
+        "database of the MLflow server: the names of our tables begin with `ds_models_`.",
+    )
+    max_body_mb: float = Field(
+        10.0, gt=0, description="The largest body of a request, but for an artifact."
+    )
+    max_upload_mb: float = Field(
+        1_000.0,
+        gt=0,
+        description="The largest artifact as it is sent; `policy.max_artifact_mb` is of its files.",
+    )
+    body_timeout_s: _Seconds = Field(600.0, description="How long a body may be on its way.")
+    max_rows: _Count = Field(10_000, description="The most rows of one request to predict.")
+    load_timeout_s: _Seconds = Field(
+        60.0, description="How long a request to predict waits for its version to be loaded."
+    )
+    requests_per_s: float = Field(
+        50.0, gt=0, description="The rate that each token may keep up, in each process."
+    )
+    burst: _Count = Field(100, description="How many requests may come at once before that.")
+    idempotency_hours: float = Field(
+        24.0, gt=0, description="How long the answer to an `Idempotency-Key` is kept."
+    )
+    cors_origins: _Texts = Field(
+        (), description="Origins whose pages may call the service, as `https://ui.example`."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_texts(cls, given: Any) -> Any:
+        """Split what comes from the environment at its commas."""
+        return _split(given, ("cors_origins",))
+
+
 class Log(_Section):
     """What is written to standard error."""
 
@@ -261,6 +307,7 @@ class Settings(_Section):
     breaker: Breaker = Breaker()
     records: Records = Records()
     http: Http = Http()
+    service: Service = Service()
     log: Log = Log()
 
 

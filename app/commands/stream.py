@@ -33,7 +33,7 @@ def run(
     Exit codes: 0 stopped as asked; 1 unexpected; 2 settings; 3 topics; 4 the announcements can't
     be followed; 5 no broker; 6 the group went on without us; 7 model. After any of them the next
     instance goes on where this one stopped, and nothing is lost. (8 is the no of other commands, 9
-    of backups.)
+    of backups, 10 of the database of `registry`.)
     """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):  # until the stream has handlers of its own

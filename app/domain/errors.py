@@ -12,7 +12,8 @@
     │   └── ModelRefused                   …at all: corrupt, or of other features
     │       └── PolicyRefused              …because the policy says so; it was not loaded
     ├── Refused                        8   what a command was asked for can't be: nothing was done
-    └── BackupError                    9   a backup can't be made, or not be restored here
+    ├── BackupError                    9   a backup can't be made, or not be restored here
+    └── DatabaseUnavailable           10   the registry service's database can't be used
 
 Bad *input* is never an error: it is a value, a `Rejection` with a reason.
 """
@@ -135,3 +136,13 @@ class BackupError(DsModelsError):
     """
 
     exit_code = 9
+
+
+class DatabaseUnavailable(DsModelsError):
+    """Raised when the database of the registry service does not answer, or is not one of ours.
+
+    Operator action: see that `service.database_url` names a database that can be reached and
+    written, and that no newer version of this software has changed its tables.
+    """
+
+    exit_code = 10

@@ -36,12 +36,15 @@ def decoding(decoder: RecordDecoder) -> Callable[[MicroBatch], RecordBatch]:
             )
         records, rejected = decoder.decode_all([message.value() for message in messages])
         times = [ms for _, ms in stamps]
-        return RecordBatch(batch, times, records, rejected, _columns(records, bool(rejected)))
+        return RecordBatch(
+            batch, times, records, rejected, feature_columns(records, bool(rejected))
+        )
 
     return decode
 
 
-def _columns(records: list[Record | None], some_missing: bool) -> npt.NDArray[np.float64]:
+def feature_columns(records: list[Record | None], some_missing: bool) -> npt.NDArray[np.float64]:
+    """Return what a model is given: shape (records, features), NaN where there is no record."""
     rows: Iterable[Any] = map(_features, records)
     if some_missing:
         rows = (_NO_RECORD if record is None else _features(record) for record in records)

@@ -70,7 +70,7 @@ def test_every_exit_code_is_in_the_table() -> None:
         for error in vars(errors).values()
         if isinstance(error, type) and issubclass(error, errors.DsModelsError)
     }
-    assert {int(code) for code in re.findall(r"^\| (\d) \|", README, re.MULTILINE)} == codes
+    assert {int(code) for code in re.findall(r"^\| (\d+) \|", README, re.MULTILINE)} == codes
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

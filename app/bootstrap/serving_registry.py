@@ -1,0 +1,179 @@
+"""What serves the registry over HTTP, and what makes its tokens."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+from app.bootstrap import history, parts
+from app.domain.plans import Announcement, Plan, PlanTable
+from app.registry import announcer
+from app.registry.mlflow_catalog import MlflowCatalog
+from app.service import database
+from app.service.application import Application, application
+from app.service.audit import Audit, Change
+from app.service.idempotency import IdempotencyKeys
+from app.service.metrics import ServiceMetrics
+from app.service.model_zip import Limits
+from app.service.parts import Bounds, Parts
+from app.service.predicting import Predictor, RecentPlans
+from app.service.rate import Rate
+from app.service.roles import Caller, Role
+from app.service.tokens import Token, Tokens
+from app.settings import Settings
+from app.stream.hot_swap import HotSwap
+from app.stream.workspace import own_folder
+from app.tools import announcement_history
+from app.tools.watching.status import as_dict, status_of
+from app.topics import connection, reading, status
+
+_MEGABYTE = 1_000_000
+_PREPARED = 1_000  # versions that were named, and looked at
+
+
+@contextmanager
+def registry_service(settings: Settings, *, dev: bool) -> Iterator[Application]:
+    """Have the service as an application; what it loads is dropped at the end of the block.
+
+    Raises:
+        DatabaseUnavailable: Its database can't be used.
+        SettingsError: Its database is none.
+    """
+    engine = database.open_database(settings.service.database_url)
+    models, metrics = parts.models(settings), ServiceMetrics()
+    catalog = MlflowCatalog(
+        models, settings.mlflow.tracking_uri, parts.policy(settings), settings.model.experiment
+    )
+    loaded = HotSwap(models, own_folder(settings.model.cache_dir), keep=settings.model.kept)
+    loaded.start()
+
+    @lru_cache(_PREPARED)
+    def prepare(name: str, version: str) -> Announcement:
+        return announcer.prepare(models, name, version, guard_ms=0, check=None)
+
+    recent = RecentPlans(
+        lambda: PlanTable.of(history.entries(settings)),
+        settings.announcements.guard_ms / 1000,
+        _now_ms,
+    )
+
+    def in_force(name: str) -> Plan | None:
+        return recent.in_force() if name == settings.model.name else None
+
+    wanted = settings.service
+    try:
+        yield application(
+            Parts(
+                tokens=Tokens(engine, _now_ms),
+                audit=Audit(engine, _now_ms, metrics.changed),
+                keys=IdempotencyKeys(
+                    engine, _now_ms, keep_ms=round(wanted.idempotency_hours * 3_600_000)
+                ),
+                rate=Rate(wanted.requests_per_s, wanted.burst, time.monotonic),
+                metrics=metrics,
+                catalog=catalog,
+                predictor=Predictor(
+                    parts.decoder(settings), loaded, in_force, prepare, wanted.load_timeout_s
+                ),
+                plans=lambda: [e for e in history.entries(settings) if isinstance(e, Plan)],
+                history=lambda: announcement_history.history(
+                    history.announced(settings), _now_ms()
+                ),
+                in_force=lambda: _status(settings, with_instances=False),
+                instances=lambda: _status(settings, with_instances=True)["instances"],
+                checks={
+                    "the database": lambda: database.require_answer(engine),
+                    "MLflow": models.require_answer,
+                    "Kafka": lambda: connection.require_broker(
+                        settings.kafka.bootstrap_servers, 5.0
+                    ),
+                },
+                bounds=_bounds(settings),
+                dev=dev,
+                cors_origins=wanted.cors_origins,
+            )
+        )
+    finally:
+        loaded.close()
+        engine.dispose()
+
+
+@contextmanager
+def token_store(settings: Settings) -> Iterator[Tokens]:
+    """Have the tokens of the service's database.
+
+    Raises:
+        DatabaseUnavailable: It can't be used.
+        SettingsError: It is none.
+    """
+    engine = database.open_database(settings.service.database_url)
+    try:
+        yield Tokens(engine, _now_ms)
+    finally:
+        engine.dispose()
+
+
+def create_token(
+    settings: Settings, name: str, role: Role, lasts_ms: int | None
+) -> tuple[Token, str]:
+    """Make a token, with an audit record; return it with its text.
+
+    Raises:
+        Refused: There is, or was, one of this name.
+        SettingsError: That is no name, or the address of the database is none.
+        DatabaseUnavailable: The database can't be used.
+    """
+    with _audited(settings, "token.create", name) as tokens:
+        return tokens.create(name, role, lasts_ms)
+
+
+def revoke_token(settings: Settings, name: str) -> Token:
+    """Take a token out of use, with an audit record.
+
+    Raises:
+        Refused: There is none of this name.
+        SettingsError: The address of the database is none.
+        DatabaseUnavailable: The database can't be used.
+    """
+    with _audited(settings, "token.revoke", name) as tokens:
+        return tokens.revoke(name)
+
+
+@contextmanager
+def _audited(settings: Settings, action: str, name: str) -> Iterator[Tokens]:
+    engine = database.open_database(settings.service.database_url)
+    operator = Caller("command line", Role.ADMIN)
+    try:
+        with Audit(engine, _now_ms).of(Change(operator, action, name[:64], None, None)):
+            yield Tokens(engine, _now_ms)
+    finally:
+        engine.dispose()
+
+
+def _status(settings: Settings, *, with_instances: bool) -> dict[str, Any]:
+    """Return what `status` prints, without the lag: that takes two questions and a pause."""
+    connection.require_broker(settings.kafka.bootstrap_servers)
+    table = PlanTable.of(history.entries(settings))
+    heard = (
+        status.newest(reading.read(parts.kafka(settings), settings.topics.status))
+        if with_instances
+        else []
+    )
+    group = settings.kafka.consumer_group
+    return as_dict(status_of(_now_ms(), group, table, heard, {}, {}, 1.0, 0))
+
+
+def _bounds(settings: Settings) -> Bounds:
+    wanted = settings.service
+    return Bounds(
+        body_bytes=round(wanted.max_body_mb * _MEGABYTE),
+        upload_bytes=round(wanted.max_upload_mb * _MEGABYTE),
+        body_s=wanted.body_timeout_s,
+        rows=wanted.max_rows,
+        artifact=Limits(total_bytes=parts.policy(settings).max_artifact_bytes),
+    )
+
+
+def _now_ms() -> int:
+    return round(time.time() * 1000)

@@ -1,0 +1,1 @@
+"""The registry service: models, plans and predictions over HTTP. The only importer of FastAPI."""

@@ -1,0 +1,72 @@
+"""The metrics of the service; docs/service.md says the same, and a test compares."""
+
+from importlib.metadata import version
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.process_collector import ProcessCollector
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+
+class ServiceMetrics:
+    """Each method is an event."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "ds_models_service_requests",
+            "Requests answered; `route` is empty where there is none.",
+            ("method", "route", "status"),
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "ds_models_service_request_seconds",
+            "From a request's head to the end of its answer.",
+            ("route",),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._refused = Counter(
+            "ds_models_service_refused_callers",
+            "Requests of callers who were let in nowhere.",
+            ("reason",),
+            registry=self.registry,
+        )
+        self._changes = Counter(
+            "ds_models_service_changes",
+            "Changes that were asked for.",
+            ("action", "outcome"),
+            registry=self.registry,
+        )
+        self._rows = Counter(
+            "ds_models_service_rows",
+            "Rows that were asked to be predicted.",
+            ("outcome",),
+            registry=self.registry,
+        )
+        for reason in ("unauthorized", "too_many_requests"):
+            self._refused.labels(reason)
+        for outcome in ("predicted", "rejected"):
+            self._rows.labels(outcome)
+        Gauge("ds_models_build_info", "Always 1.", ("version",), registry=self.registry).labels(
+            version("ds-models")
+        ).set(1)
+        ProcessCollector(registry=self.registry)
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """A request was answered."""
+        self._requests.labels(method, route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def refused(self, reason: str) -> None:
+        """A caller was not let in: `unauthorized` or `too_many_requests`."""
+        self._refused.labels(reason).inc()
+
+    def changed(self, action: str, outcome: str) -> None:
+        """A change was asked for, and so it ended."""
+        self._changes.labels(action, outcome).inc()
+
+    def predicted(self, predicted: int, rejected: int) -> None:
+        """So many rows got a price, and so many a reason."""
+        self._rows.labels("predicted").inc(predicted)
+        self._rows.labels("rejected").inc(rejected)
