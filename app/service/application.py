@@ -16,7 +16,7 @@ from app.service.documents import ProblemDetails
 from app.service.gate import Gate
 from app.service.outside import Outside
 from app.service.parts import Parts
-from app.service.problems import Problem, answer
+from app.service.problems import answer
 from app.service.routes import artifacts, audit, models, operator, plans, predict, uploads, versions
 from app.service.routes.common import DIGEST_HEADER
 
@@ -39,7 +39,7 @@ def application(parts: Parts) -> FastAPI:
         exception_handlers={
             DsModelsError: _say,
             HTTPException: _say,
-            RequestValidationError: _say_what_is_invalid,
+            RequestValidationError: _say,
         },
     )
     for routes in _ROUTERS:
@@ -71,22 +71,6 @@ def application(parts: Parts) -> FastAPI:
 
 async def _say(request: Request, error: Exception) -> Response:
     return answer(request, error)
-
-
-async def _say_what_is_invalid(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 - that is what it is called for
-    return answer(request, invalid(error))
-
-
-def invalid(error: RequestValidationError) -> Problem:
-    """Return what is said of a request whose parts are not as described."""
-    wrong = [
-        {"where": ".".join(map(str, one["loc"])), "what": one["msg"]} for one in error.errors()
-    ]
-    said = "; ".join(f"{one['where']}: {one['what']}" for one in wrong)
-    return Problem(
-        422, "InvalidRequest", said[:1000], "Correct what the detail names.", invalid=wrong[:20]
-    )
 
 
 def _described(app: FastAPI) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 import structlog
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -93,6 +94,8 @@ def problem_of(error: Exception) -> Problem:
     """
     if isinstance(error, Problem):
         return error
+    if isinstance(error, RequestValidationError):
+        return _invalid(error)
     if isinstance(error, HTTPException):  # of the framework: no such route, no such method
         word = HTTPStatus(error.status_code).phrase.title().replace(" ", "")
         said = "Read /openapi.json for what there is."
@@ -107,6 +110,16 @@ def problem_of(error: Exception) -> Problem:
             return Problem(status, type(error).__name__, speakable(error), next_step, retry)
     return Problem(
         500, "Unexpected", "the service failed", "Report it with the request_id; the log has more."
+    )
+
+
+def _invalid(error: RequestValidationError) -> Problem:
+    wrong = [
+        {"where": ".".join(map(str, one["loc"])), "what": one["msg"]} for one in error.errors()
+    ]
+    said = "; ".join(f"{one['where']}: {one['what']}" for one in wrong)
+    return Problem(
+        422, "InvalidRequest", said[:1000], "Correct what the detail names.", invalid=wrong[:20]
     )
 
 

@@ -201,6 +201,15 @@ def test_the_log_never_has_a_token(site: Site) -> None:
     assert all(secret.partition(".")[2] not in log for secret in site.tokens.values())
 
 
+def test_a_change_that_is_asked_for_wrongly_is_recorded_as_refused(site: Site) -> None:
+    with site.client() as client:
+        path = f"{API}/models/{site.model}/versions/none"
+        problem(client.delete(path, params={"why": "a slip"}), 422)
+        last = client.get(f"{API}/audit", params={"limit": 1}).json()["records"][0]
+    assert (last["why"], last["outcome"], last["status"]) == ("a slip", "refused", 422)
+    assert "version" in last["detail"]
+
+
 # --- models and versions ---
 
 

@@ -1,6 +1,8 @@
 """Pure parts of the registry service: problems, rates, roles, names, pages, rows, plans."""
 
+import re
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from starlette.exceptions import HTTPException
 from app.domain import errors
 from app.domain.errors import DsModelsError, ModelUnavailable, SettingsError
 from app.domain.plans import PlanTable
+from app.service.metrics import ServiceMetrics
 from app.service.predicting import RecentPlans
 from app.service.problems import Problem, problem_of, speakable
 from app.service.rate import Rate
@@ -202,3 +205,29 @@ def test_what_can_not_be_read_is_told_and_tried_again() -> None:
     with pytest.raises(ModelUnavailable):
         recent.in_force()
     assert recent.in_force() is None
+
+
+# --- the page ---
+
+
+def test_every_metric_is_on_the_page_with_its_labels_and_no_other() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "service.md").read_text()
+    table = page[page.index("## Metrics") :]
+    listed = {
+        name: (kind, set(re.findall(r"`(\w+)`(?=[ ,]|$)", re.sub(r"\(.*?\)", "", labels))))
+        for name, kind, labels in re.findall(
+            r"^\| `(\w+)` \| (\w+) \| (.*?) \|", table, re.MULTILINE
+        )
+    }
+    metrics = ServiceMetrics()
+    metrics.answered("GET", "/x", 200, 0.1)
+    metrics.refused("unauthorized")
+    metrics.changed("version.upload", "done")
+    metrics.predicted(1, 0)
+    real: dict[str, tuple[str, set[str]]] = {}
+    for family in metrics.registry.collect():
+        if not family.name.startswith("process_"):
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+            real[name] = (family.type, labels)
+    assert listed == real
