@@ -49,7 +49,7 @@ def registry_service(settings: Settings, *, dev: bool) -> Iterator[Application]:
     loaded.start()
 
     @lru_cache(_PREPARED)
-    def prepare(name: str, version: str) -> Announcement:
+    def prepare(name: str, version: str, _created_ms: int) -> Announcement:
         return announcer.prepare(models, name, version, guard_ms=0, check=None)
 
     recent = RecentPlans(

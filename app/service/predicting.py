@@ -13,6 +13,7 @@ from app.domain.errors import ModelUnavailable, PolicyRefused
 from app.domain.plans import Announcement, Plan, PlanTable
 from app.domain.records import Rejection
 from app.domain.scoring import Predict, score
+from app.registry.mlflow_catalog import VersionFacts
 from app.stream.decode import feature_columns
 from app.telemetry.metrics import HoldReason
 from app.topics.records import Record, RecordDecoder
@@ -60,7 +61,8 @@ class Predictor:
         decoder: As the stream's.
         versions: What is loaded.
         in_force: The plan that is in force now for a model, None if none is.
-        prepare: Makes the plan of a version that is named.
+        prepare: Makes the plan of a version that is named: its model, its number, and when it was
+            made, in Unix milliseconds.
         load_timeout_s: How long to wait for a version, in seconds.
     """
 
@@ -69,7 +71,7 @@ class Predictor:
         decoder: RecordDecoder,
         versions: Versions,
         in_force: Callable[[str], Plan | None],
-        prepare: Callable[[str, str], Announcement],
+        prepare: Callable[[str, str, int], Announcement],
         load_timeout_s: float,
     ) -> None:
         self._decoder = decoder
@@ -79,12 +81,14 @@ class Predictor:
         self._load_timeout_s = load_timeout_s
         self._decoding = threading.Lock()
 
-    def predict(self, model: str, version: str | None, rows: Sequence[bytes]) -> Predictions | None:
+    def predict(
+        self, model: str, named: VersionFacts | None, rows: Sequence[bytes]
+    ) -> Predictions | None:
         """Predict each row, which is what the value of a Kafka message would be.
 
         Args:
             model: The registered model.
-            version: One that exists; None for the one in force.
+            named: A version of it; None for the one in force.
             rows: JSON, each.
 
         Returns:
@@ -95,11 +99,12 @@ class Predictor:
             PolicyRefused: It must not be.
             BrokerUnavailable: Nobody can say what is in force.
         """
-        plan = self._in_force(model) if version is None else None
+        plan = self._in_force(model) if named is None else None
         if plan is not None:
             announcement, offset = plan.announcement, plan.offset
-        elif version is not None:
-            announcement, offset = self._prepare(model, version), None
+        elif named is not None:
+            announcement = self._prepare(model, named.version, named.created_ms)
+            offset = None
         else:
             return None
         predict = self._loaded(announcement)

@@ -5,6 +5,7 @@ import io
 import itertools
 import re
 import signal
+import threading
 import uuid
 import zipfile
 from collections.abc import Iterator
@@ -613,6 +614,53 @@ def test_a_token_that_calls_too_often_is_told_when_to_come_back(site: Site, tmp_
         assert answers[3].headers["retry-after"] in {"1", "2"}
         with service.client(site.tokens[Role.ADMIN]) as client:
             assert client.get("/nowhere").status_code == 404
+
+
+def test_a_body_that_takes_too_long_is_broken_off(site: Site, tmp_path: Path) -> None:
+    impatient = {"DS_MODELS_SERVICE__BODY_TIMEOUT_S": "1"}
+    done = threading.Event()
+
+    def slowly() -> Iterator[bytes]:
+        yield b"x"
+        done.wait(30)
+
+    with (
+        RegistryService({**site.environment, **impatient}, tmp_path) as service,
+        service.client(site.tokens[Role.PUBLISHER]) as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        path = f"{API}/models/{site.model}/versions"
+        pool.submit(client.post, path, content=slowly(), headers=content_digest(b""))
+        refused = service.wait_for_event("change", outcome="refused", status=408)
+        done.set()
+    assert refused["action"] == "version.upload"
+
+
+def test_a_service_that_is_told_to_end_ends_what_is_under_way(site: Site, tmp_path: Path) -> None:
+    body, told = zipped(site.folders[0]), threading.Event()
+
+    def in_two_parts() -> Iterator[bytes]:
+        yield body[:100]
+        assert told.wait(30)
+        yield body[100:]
+
+    with (
+        RegistryService(site.environment, tmp_path) as service,
+        service.client(site.tokens[Role.PUBLISHER]) as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        path = f"{API}/models/{site.model}/versions"
+        under_way = pool.submit(
+            client.post, path, content=in_two_parts(), headers=content_digest(body)
+        )
+        with site.client() as other:
+            audit = f"{API}/audit"
+            until(lambda: other.get(audit).json()["records"][0]["outcome"] == "started", 30)
+        service.send(signal.SIGTERM)
+        service.wait_for_event("Shutting down")
+        told.set()
+        assert under_way.result(30).status_code == 201
+        assert service.wait() == 0
 
 
 def test_dev_serves_this_machine_alone(site: Site, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The health and the metrics of the service itself."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -24,7 +25,7 @@ def router(parts: Parts) -> APIRouter:
     readiness = _Readiness(parts.checks)
 
     @routes.get("/healthz", summary="Is it alive?")
-    def alive() -> Health:
+    async def alive() -> Health:  # waits for no thread, however many are busy
         """200 as long as the service answers at all."""
         return Health(ok=True, why=None)
 
@@ -54,17 +55,25 @@ class _Readiness:
     def __init__(self, checks: Mapping[str, Callable[[], None]]) -> None:
         self._checks = checks
         self._lock = threading.Lock()
-        self._seen: tuple[float, str | None] | None = None
+        self._seen_at = -math.inf
+        self._why_not: str | None = "nobody has looked yet"
 
     def why_not(self) -> str | None:
-        with self._lock:
-            if self._seen is None or time.monotonic() - self._seen[0] > _FRESH_S:
-                with ThreadPoolExecutor(len(self._checks)) as pool:
-                    answers = list(pool.map(_answers, self._checks.values()))
-                away = [name for name, well in zip(self._checks, answers, strict=True) if not well]
-                why = f"no answer from {', '.join(away)}" if away else None
-                self._seen = (time.monotonic(), why)
-            return self._seen[1]
+        """Say what is away; what was seen last while somebody else is looking."""
+        if self._lock.acquire(blocking=False):
+            try:
+                if time.monotonic() - self._seen_at > _FRESH_S:
+                    self._why_not = self._look()
+                    self._seen_at = time.monotonic()
+            finally:
+                self._lock.release()
+        return self._why_not
+
+    def _look(self) -> str | None:
+        with ThreadPoolExecutor(len(self._checks)) as pool:
+            answers = list(pool.map(_answers, self._checks.values()))
+        away = [name for name, well in zip(self._checks, answers, strict=True) if not well]
+        return f"no answer from {', '.join(away)}" if away else None
 
 
 def _answers(check: Callable[[], None]) -> bool:

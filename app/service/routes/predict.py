@@ -119,9 +119,8 @@ def rows_of(body: bytes, kind: str, most: int) -> list[bytes]:
 
 
 def _predict(parts: Parts, name: str, version: str | None, rows: list[bytes]) -> Predicted:
-    if version is not None:
-        found(parts.catalog, name, version)
-    predictions = parts.predictor.predict(name, version, rows)
+    named = None if version is None else found(parts.catalog, name, version)
+    predictions = parts.predictor.predict(name, named, rows)
     if predictions is None:
         raise not_found(f"version of {name} in force")
     answers = [_row(predictions, at) for at in range(len(rows))]
