@@ -16,6 +16,7 @@ from app.commands import (
     redrive,
     resume,
     rollback,
+    staging,
     status,
     stream,
     topics,
@@ -36,6 +37,8 @@ app = typer.Typer(
 app.command()(stream.run)
 app.command()(status.status)
 app.command()(resume.resume)
+app.command()(staging.stage)
+app.command()(staging.unstage)
 app.command()(plans.announce)
 app.command()(plans.announcements)
 app.command()(rollback.rollback)
