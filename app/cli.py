@@ -12,6 +12,7 @@ from app.commands import (
     dead_letters,
     messages,
     plans,
+    reconcile,
     records,
     redrive,
     resume,
@@ -41,6 +42,7 @@ app.command()(staging.stage)
 app.command()(staging.unstage)
 app.command()(plans.announce)
 app.command()(plans.announcements)
+app.command()(reconcile.reconcile)
 app.command()(rollback.rollback)
 app.command()(void.void)
 app.command()(records.produce)

@@ -50,8 +50,9 @@ def announce(
 ) -> None:
     """Put a model version in force on every instance, from the same moment.
 
-    It is in force once its guard has passed, or at `--effective-from` if that is later. Exit code
-    8 if another plan came in between, or not all instances loaded it.
+    It is in force once its guard has passed, or at `--effective-from` if that is later. Where
+    `reconcile` runs, the alias in MLflow wins: move that instead. Exit code 8 if another plan came
+    in between, or not all instances loaded it.
     """
     from app.bootstrap import announcing  # noqa: PLC0415
 

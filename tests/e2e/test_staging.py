@@ -4,7 +4,7 @@ from pathlib import Path
 
 from app.registry import announcer
 from tests.e2e.test_command_line import app, rows
-from tests.e2e.test_void import flow
+from tests.e2e.test_void import flow, wait_until_in_force
 from tests.e2e.test_with_mlflow import MODEL, real_instance, train, with_mlflow
 from tests.harness import models
 from tests.harness.instances import Instance
@@ -49,8 +49,9 @@ def test_one_of_three_that_cannot_load_it_keeps_all_as_before_and_without_it_all
             until(lambda: sent["records"] > 200)
             (done,) = rows(world, *command)
             assert done["version"] == second["version"]
+            wait_until_in_force(world.plan_table(MODEL).plans[1])
             mark = sent["records"]
-            until(lambda: sent["records"] > mark + 400)
+            until(lambda: sent["records"] > mark + 200)
         world.wait_for_answers(sent["records"], timeout_s=120)
         assert [a.events("stream.holds"), b.events("stream.holds")] == [[], []]
         assert [a.stop(), b.stop()] == [0, 0]
