@@ -26,6 +26,7 @@ from app.domain.records import FEATURES
 from app.registry.mlflow_models import MlflowModels
 from app.registry.policy import Policy
 from app.registry.trusted_types import TRUSTED_TYPES
+from app.registry.verify import verify
 from app.stream.hot_swap import ModelSource
 from models.treasury_price_model import TreasuryPriceModel
 from tests.harness import models
@@ -544,6 +545,60 @@ def test_an_estimator_inside_of_a_pyfunc_predicts_with_one_thread(tmp_path: Path
     predict = allowing(flavors=["pyfunc"]).load(folder)
     loaded = inspect.getclosurevars(predict).nonlocals["model"]
     assert loaded.unwrap_python_model().model.estimator.n_jobs == 1
+
+
+# --- in a process of its own ---
+
+
+class Misbehaves:
+    """A pyfunc that runs `python` when it is loaded in another process than this one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def save(self, python: str) -> Path:
+        from mlflow.pyfunc.model import PythonModel  # noqa: PLC0415
+
+        here = os.getpid()
+
+        class Misbehaving(PythonModel):
+            def load_context(self, context: Any) -> None:
+                if os.getpid() != here:
+                    exec(python)  # noqa: S102 - our own text
+
+            def predict(self, model_input: Any) -> Any:  # type: ignore[override]  # as MLflow documents
+                return np.ones(len(model_input))
+
+        return save_pyfunc(self._folder / "model", Misbehaving())
+
+
+@pytest.mark.parametrize(
+    ("python", "said"),
+    [
+        ("raise SystemExit", "ends the process with 0"),
+        ("import os; os._exit(0)", "ends the process with 0"),
+        ("import os; os.kill(os.getpid(), 9)", "ends the process with -9"),
+        ("raise ValueError('the first line\\nand the second')", "the first line and the second"),
+        ("input()", "EOFError"),
+    ],
+    ids=["sys_exit", "exit", "killed", "two_lines", "asks"],
+)
+def test_a_model_that_does_not_load_in_a_process_of_its_own_is_refused(
+    tmp_path: Path, python: str, said: str
+) -> None:
+    with pytest.raises(ModelRefused, match=said):
+        verify(Misbehaves(tmp_path).save(python), Policy(flavors=["pyfunc"]))
+
+
+def test_a_model_may_print_whatever_bytes_while_it_loads(tmp_path: Path) -> None:
+    folder = Misbehaves(tmp_path).save(r"import os; os.write(1, b'\xff')")
+    verify(folder, Policy(flavors=["pyfunc"]))
+
+
+def test_a_model_that_takes_too_long_to_load_is_refused(tmp_path: Path) -> None:
+    folder = Misbehaves(tmp_path).save("import time; time.sleep(600)")
+    with pytest.raises(ModelRefused, match="longer than 2 s"):
+        verify(folder, Policy(flavors=["pyfunc"]), timeout_s=2.0)
 
 
 # --- MLflow: what a model needs ---
