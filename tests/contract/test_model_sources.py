@@ -327,6 +327,22 @@ def test_a_model_file_outside_the_artifact_is_refused(
         source.load(folder)
 
 
+def test_an_example_outside_the_artifact_is_refused_unread(
+    source: MlflowModels, changed: Callable[..., Path], into: Path
+) -> None:
+    """It could be a device that never ends."""
+
+    def edit(document: dict[str, Any]) -> None:
+        document["saved_input_example_info"]["artifact_path"] = "../example.json"
+
+    folder = changed(edit)
+    shutil.copy(folder / "input_example.json", folder.parent / "example.json")
+    with pytest.raises(PolicyRefused, match=r"\.\./example\.json lies outside"):
+        source.load(folder)
+    with pytest.raises(PolicyRefused, match=r"\.\./example\.json lies outside"):
+        source.fetch(str(folder), into)
+
+
 @pytest.mark.parametrize("flavor", ["sklearn", "python_function"])
 def test_a_model_without_one_of_its_flavors_is_refused(
     source: MlflowModels, changed: Callable[..., Path], flavor: str
@@ -335,7 +351,9 @@ def test_a_model_without_one_of_its_flavors_is_refused(
         source.load(changed(lambda document: document["flavors"].pop(flavor)))
 
 
-@pytest.mark.parametrize("text", ["", "flavors", "flavors: {}", "[1, 2]", "a: b: c", "\x00"])
+@pytest.mark.parametrize(
+    "text", ["", "flavors", "flavors: {}", "flavors: [1]", "[1, 2]", "a: b: c", "\x00"]
+)
 def test_an_mlmodel_file_that_is_none_is_refused(
     source: MlflowModels, artifacts: Path, tmp_path: Path, text: str
 ) -> None:
@@ -439,6 +457,52 @@ def test_an_artifact_that_is_too_large_is_not_fetched(artifacts: Path, into: Pat
         allowing(max_artifact_bytes=size - 1).fetch(str(folder), into)
     assert list(into.iterdir()) == []
     assert allowing(max_artifact_bytes=size).fetch(str(folder), into).is_dir()
+
+
+def test_a_store_that_lists_a_folder_in_itself_is_read_once(
+    artifacts: Path, into: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.entities import FileInfo  # noqa: PLC0415
+    from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository  # noqa: PLC0415
+
+    listed: list[str | None] = []
+
+    class Looped(LocalArtifactRepository):
+        def list_artifacts(self, path: str | None = None) -> Any:
+            listed.append(path)
+            assert len(listed) < 20
+            itself: Any = FileInfo(path or ".", True, None)
+            return [itself, *super().list_artifacts(path)]  # type: ignore[no-untyped-call]
+
+    monkeypatch.setattr(MlflowModels, "_repository", lambda _self, uri: Looped(uri))
+    assert allowing().fetch(str(artifacts / "linear"), into).is_dir()
+
+
+def test_an_address_that_is_none_is_unavailable(into: Path) -> None:
+    with pytest.raises(ModelUnavailable, match="Invalid IPv6 URL"):
+        allowing().fetch("http://[m", into)
+
+
+def test_what_is_fetched_is_what_the_policy_was_asked_about(
+    artifacts: Path, tmp_path: Path, into: Path
+) -> None:
+    """MLflow itself would fetch part 1 of what the alias `x` of the model `a` points to."""
+    import mlflow  # noqa: PLC0415
+
+    tracking_uri = f"sqlite:///{tmp_path}/registry"
+    source = MlflowModels(tracking_uri, policy=Policy(models=["a@x"]))
+    registry = mlflow.MlflowClient(tracking_uri)
+    for name, kind in (("a@x", "linear"), ("a", "forest")):
+        shutil.copytree(artifacts / kind, tmp_path / kind / "1")
+        shutil.copytree(artifacts / kind, tmp_path / kind, dirs_exist_ok=True)
+        registry.create_registered_model(name)
+        registry.create_model_version(name, str(tmp_path / kind))
+    registry.set_registered_model_alias("a", "x", "1")
+    try:
+        fetched = source.fetch("models:/a@x/1", into)
+    finally:
+        mlflow.set_tracking_uri("http://127.0.0.1:1")
+    assert contents(fetched)["MLmodel"] == contents(artifacts / "linear")["MLmodel"]
 
 
 def test_an_artifact_that_is_larger_than_it_was_said_to_be_is_not_loaded(artifacts: Path) -> None:
