@@ -23,6 +23,8 @@ from confluent_kafka.admin import AdminClient
 from app.backup import data_files, manifest
 from app.backup.cluster import Cluster
 from app.backup.manifest import Manifest
+from app.bootstrap import copying
+from app.domain.errors import BackupError
 from app.topics import reading, signals
 from tests.harness.instances import ROOT, Instance
 from tests.harness.world import World, record, until
@@ -259,6 +261,25 @@ def test_a_backup_waits_for_a_transaction_that_is_open_below_the_end(
     backup.join()
     assert [m[1] for m in in_backup(folder, "records")] == [0]
     assert unanswered(done[0]) == 1
+
+
+def test_what_kafka_deletes_before_its_topic_is_copied_is_no_fault(
+    world: World, folder: Path
+) -> None:
+    """Of a large topic something is always deleted meanwhile."""
+    name = topic(world, "dead_letters")
+    producer = Producer(world.client)
+    for _ in range(3):
+        producer.produce(name, b"", partition=0)
+    producer.flush(30)
+
+    def progress(role: str, done: int, total: int) -> None:
+        if role == "records" and done == total:
+            Cluster(world.client).delete_before({(name, 0): 2})
+
+    copying.back_up(world.settings, folder, progress)
+    part = read_manifest(folder).roles["dead_letters"].partitions[0]
+    assert (part.start, part.end, part.messages) == (2, 3, 1)
 
 
 def test_answers_are_left_out_from_the_committed_offset_of_their_record_on(
@@ -510,6 +531,54 @@ def test_topics_that_are_there_and_empty_are_taken_and_keep_their_settings(
     assert run(other, "topics", "check").returncode == 0
 
 
+def with_setting(backed_up: Path, folder: Path, role: str, setting: str, value: str) -> Path:
+    """Return a copy of a backup whose topic had one more setting."""
+    shutil.copytree(backed_up, folder)
+    whole = read_manifest(folder)
+    whole.roles[role].config[setting] = value
+    manifest.write(folder, whole)
+    return folder
+
+
+def test_a_setting_that_the_cluster_refuses_is_told_before_anything_is_made(
+    source: World, backed_up: Path, folder: Path
+) -> None:
+    odd = with_setting(backed_up, folder, "signals", "remote.storage.enable", "true")
+    other = beside(source)
+    for options in (["--check"], []):
+        refused = run(other, "restore", str(odd), *options)
+        assert refused.returncode == 3
+        assert "Tiered Storage" in refused.stderr
+        assert not exists(other, "redriven")
+    other.create_topics()
+    assert run(other, "restore", str(odd)).returncode == 0
+    assert held(other, "signals") == in_backup(odd, "signals")
+
+
+def test_more_replicas_than_there_are_brokers_are_told_before_anything_is_made(
+    source: World, backed_up: Path
+) -> None:
+    other = beside(source)
+    other.environment["DS_MODELS_TOPICS__REPLICATION"] = "3"
+    assert run(other, "restore", str(backed_up), "--check").returncode == 3
+    assert not exists(other, "redriven")
+
+
+def test_whoever_writes_while_it_is_read_again_is_told(source: World, backed_up: Path) -> None:
+    """Those records would have times of their own choice."""
+    other = beside(source)
+
+    def progress(what: str, done: int, total: int) -> None:
+        if what == "read again records" and done == total:
+            other.send([record(1)])
+
+    restorer = copying.restorer(other.settings, progress)
+    found = restorer.check(backed_up, round(time.time() * 1000))
+    with pytest.raises(BackupError, match="somebody else writes there"):
+        restorer.restore(backed_up, found)
+    assert run(other, "run").returncode == 3
+
+
 def test_empty_topics_with_other_partitions_are_refused(source: World, backed_up: Path) -> None:
     other = beside(source)
     other.environment["DS_MODELS_TOPICS__PARTITIONS"] = "3"
@@ -565,7 +634,7 @@ def test_a_backup_that_was_killed_leaves_none_and_the_next_one_is_whole(
 @pytest.mark.parametrize(
     "point",
     [
-        "app.backup.cluster:Cluster.create:2",
+        "app.backup.cluster:Cluster.create:7",  # the first five only check
         "app.backup.rewriter:Rewriter._do:1",
         "app.backup.rewriter:Rewriter._fill:1",
         "app.backup.rewriter:Rewriter._flush:2",  # within a transaction, which stays open
