@@ -11,18 +11,21 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import jsonschema
+import msgspec
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from app.backup import data_files, manifest
-from app.backup.cluster import Cluster
+from app.backup.cluster import Cluster, Place
+from app.backup.making import Progress
 from app.backup.manifest import Manifest
+from app.backup.rewriter import Rewriter
 from app.bootstrap import copying
 from app.domain.errors import BackupError
 from app.topics import reading, signals
@@ -564,6 +567,42 @@ def test_more_replicas_than_there_are_brokers_are_told_before_anything_is_made(
     assert not exists(other, "redriven")
 
 
+@pytest.mark.parametrize("change", [{"value": b"x"}, {"key": b"x"}, {"appended_ms": 1}], ids=str)
+def test_a_message_that_is_read_again_another_is_told(
+    source: World, backed_up: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    def send(
+        self: Rewriter, producer: Any, place: Place, entries: Sequence[data_files.Entry]
+    ) -> None:
+        written(self, producer, place, [msgspec.structs.replace(e, **change) for e in entries])
+
+    written = Rewriter._send
+    monkeypatch.setattr(Rewriter, "_send", send)
+    other = beside(source)
+    with pytest.raises(BackupError, match=r"differs at \d/\d+ from the backup"):
+        restore_here(other, backed_up)
+    assert run(other, "run").returncode == 3
+
+
+def test_messages_that_are_missing_when_it_is_read_again_are_told(
+    source: World, backed_up: Path
+) -> None:
+    other = beside(source)
+
+    def progress(what: str, _done: int, _total: int) -> None:
+        if what == "read again redriven":
+            delete_before(other, 1, log(other, "records")[1][1])
+
+    with pytest.raises(BackupError, match=r"has \d+ messages, the backup"):
+        restore_here(other, backed_up, progress)
+
+
+def restore_here(world: World, folder: Path, progress: Progress = lambda *_: None) -> None:
+    """Restore within this process."""
+    restorer = copying.restorer(world.settings, progress)
+    restorer.restore(folder, restorer.check(folder, round(time.time() * 1000)))
+
+
 def test_whoever_writes_while_it_is_read_again_is_told(source: World, backed_up: Path) -> None:
     """Those records would have times of their own choice."""
     other = beside(source)
@@ -572,10 +611,8 @@ def test_whoever_writes_while_it_is_read_again_is_told(source: World, backed_up:
         if what == "read again records" and done == total:
             other.send([record(1)])
 
-    restorer = copying.restorer(other.settings, progress)
-    found = restorer.check(backed_up, round(time.time() * 1000))
     with pytest.raises(BackupError, match="somebody else writes there"):
-        restorer.restore(backed_up, found)
+        restore_here(other, backed_up, progress)
     assert run(other, "run").returncode == 3
 
 
