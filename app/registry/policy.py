@@ -87,9 +87,9 @@ class Policy:
         """
         if artifact_bytes > self.max_artifact_bytes:
             raise _refused(
-                f"its files have {artifact_bytes / _MEGABYTE:,.1f} MB or more",
+                f"its files have {artifact_bytes / _MEGABYTE:,} MB or more",
                 "max_artifact_mb",
-                [f"{self.max_artifact_bytes / _MEGABYTE:,.1f} MB"],
+                [f"{self.max_artifact_bytes / _MEGABYTE:,} MB"],
             )
 
     def require_flavors(self, folder: Path, flavors: Mapping[str, Any]) -> None:

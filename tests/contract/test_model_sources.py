@@ -483,25 +483,38 @@ def test_an_address_that_is_none_is_unavailable(into: Path) -> None:
         allowing().fetch("http://[m", into)
 
 
-def test_what_is_fetched_is_what_the_policy_was_asked_about(
-    artifacts: Path, tmp_path: Path, into: Path
-) -> None:
-    """MLflow itself would fetch part 1 of what the alias `x` of the model `a` points to."""
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Any]:
+    """A model registry without a server."""
     import mlflow  # noqa: PLC0415
 
-    tracking_uri = f"sqlite:///{tmp_path}/registry"
-    source = MlflowModels(tracking_uri, policy=Policy(models=["a@x"]))
-    registry = mlflow.MlflowClient(tracking_uri)
+    before = mlflow.get_tracking_uri()
+    yield mlflow.MlflowClient(f"sqlite:///{tmp_path}/registry")
+    mlflow.set_tracking_uri(before)
+
+
+def test_the_host_is_the_one_where_the_registry_says_that_the_files_are(
+    registry: Any, into: Path
+) -> None:
+    registry.create_registered_model("m")
+    registry.create_model_version("m", "https://evil/api/2.0/mlflow-artifacts/artifacts/m")
+    source = MlflowModels(registry.tracking_uri, policy=Policy(uri_hosts=["store"]))
+    with pytest.raises(PolicyRefused, match="come from the host 'evil'"):
+        source.fetch("models:/m/1", into)
+
+
+def test_what_is_fetched_is_what_the_policy_was_asked_about(
+    registry: Any, artifacts: Path, tmp_path: Path, into: Path
+) -> None:
+    """MLflow itself would fetch part 1 of what the alias `x` of the model `a` points to."""
+    source = MlflowModels(registry.tracking_uri, policy=Policy(models=["a@x"]))
     for name, kind in (("a@x", "linear"), ("a", "forest")):
         shutil.copytree(artifacts / kind, tmp_path / kind / "1")
         shutil.copytree(artifacts / kind, tmp_path / kind, dirs_exist_ok=True)
         registry.create_registered_model(name)
         registry.create_model_version(name, str(tmp_path / kind))
     registry.set_registered_model_alias("a", "x", "1")
-    try:
-        fetched = source.fetch("models:/a@x/1", into)
-    finally:
-        mlflow.set_tracking_uri("http://127.0.0.1:1")
+    fetched = source.fetch("models:/a@x/1", into)
     assert contents(fetched)["MLmodel"] == contents(artifacts / "linear")["MLmodel"]
 
 

@@ -76,7 +76,7 @@ def test_announcing_a_pyfunc_is_refused_by_default_and_says_which_setting(
         ({"DS_MODELS_POLICY__MODELS": "other-*"}, "policy.models allows other-*"),
         ({"DS_MODELS_POLICY__URI_SCHEMES": "s3"}, "policy.uri_schemes allows s3"),
         ({"DS_MODELS_POLICY__URI_HOSTS": "mlflow.example"}, "files come from the host '127.0.0.1'"),
-        ({"DS_MODELS_POLICY__MAX_ARTIFACT_MB": "0.01"}, "policy.max_artifact_mb allows 0.0 MB"),
+        ({"DS_MODELS_POLICY__MAX_ARTIFACT_MB": "0.01"}, "policy.max_artifact_mb allows 0.01 MB"),
     ],
     ids=["models", "uri_schemes", "uri_hosts", "max_artifact_mb"],
 )
