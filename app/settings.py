@@ -104,7 +104,10 @@ class Policy(_Section):
         ("*",), description="Patterns for the host or bucket that files are fetched from."
     )
     max_artifact_mb: float = Field(
-        1_000.0, gt=0, description="The most that all files of a model may have together."
+        1_000.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="The most that all files of a model may have together.",
     )
 
     @model_validator(mode="before")

@@ -122,18 +122,29 @@ class Cluster:
                 for place, future in asked.items()
             }
 
-    def create(self, name: str, partitions: int, replication: int) -> None:
-        """Make a topic that is held; return once it can be written.
+    def create(
+        self,
+        name: str,
+        partitions: int,
+        replication: int,
+        config: Mapping[str, str],
+        *,
+        only_check: bool = False,
+    ) -> None:
+        """Make a topic; return once it can be written. With `only_check` only raise as if.
 
         Raises:
             TopicsError: The cluster refuses it.
         """
-        topic = NewTopic(name, partitions, replication, config=HELD)
+        topic = NewTopic(name, partitions, replication, config=dict(config))
         try:
-            for future in self._admin.create_topics([topic]).values():
+            asked = self._admin.create_topics([topic], validate_only=only_check)
+            for future in asked.values():
                 future.result(self._timeout_s)
         except KafkaException as error:
             raise TopicsError(f"{name} can't be created: {error.args[0].str()}") from error
+        if only_check:
+            return
         self.wait(lambda: self._is_usable(name), f"{name} was created, but can't be seen")
 
     def delete(self, names: Sequence[str]) -> None:

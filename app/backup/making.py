@@ -70,6 +70,7 @@ class _Copy:
         self, client: Mapping[str, Any], what: What, folder: Path, progress: Progress
     ) -> None:
         self._client, self._what = client, what
+        self._cluster = Cluster(client)
         self._folder, self._progress = folder, progress
         self._records = next(name for role, name in what.topics.items() if role.name == RECORDS)
         self._committed: dict[int, int] = {}
@@ -78,16 +79,13 @@ class _Copy:
     def manifest(self, at: str) -> Manifest:
         """Copy everything."""
         names = list(self._what.topics.values())
-        topics = Cluster(self._client).topics(names)
+        topics = self._cluster.topics(names)
         for name in names:
             if name not in topics:
                 raise TopicsError(f"there is no topic {name}; `python -m app topics create`")
             if topics[name].is_half_restored:
                 raise BackupError(f"{name} is half restored; `python -m app restore --again`")
         spans = self._ask({name: topic.partitions for name, topic in topics.items()})
-        self._caveats += caveats.of_offsets(
-            self._committed, spans[self._records], self._what.group, self._records
-        )
         roles = {
             role.name: RoleCopy(name, topics[name].own_config, self._copy(role, name, spans[name]))
             for role, name in self._what.topics.items()
@@ -135,7 +133,20 @@ class _Copy:
         finally:
             consumer.close()
 
-    def _copy(self, role: Role, topic: str, spans: Mapping[int, Span]) -> list[PartitionCopy]:
+    def _still_there(self, topic: str, spans: Mapping[int, Span]) -> dict[int, Span]:
+        """Ask anew where each log starts: since the ends were asked for, Kafka deletes on."""
+        starts = self._cluster.starts([(topic, number) for number in spans])
+        return {
+            number: Span(min(starts[topic, number], span.end), span.end)
+            for number, span in spans.items()
+        }
+
+    def _copy(self, role: Role, topic: str, asked: Mapping[int, Span]) -> list[PartitionCopy]:
+        spans = self._still_there(topic, asked)
+        if role.name == RECORDS:
+            self._caveats += caveats.of_offsets(
+                self._committed, spans, self._what.group, self._records
+            )
         files = {number: self._file(role, number, span) for number, span in spans.items()}
         total = sum(span.end - span.start for span in spans.values())
         unreadable = 0
