@@ -4,9 +4,11 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 NO_PLAN = -1
 """The offset of no plan at all."""
@@ -250,7 +252,7 @@ class PlanTable:
             return None
         return self._in_force[bisect_right(self._starts, time_ms)]
 
-    def segments(self, times_ms: Sequence[int]) -> list[tuple[Plan, npt.NDArray[np.intp]]]:
+    def segments(self, times_ms: Sequence[int]) -> "list[tuple[Plan, npt.NDArray[np.intp]]]":
         """Group the records of a batch by their plan.
 
         Args:
@@ -260,6 +262,8 @@ class PlanTable:
             For each plan that serves a record, the ascending indices of its records. Together
             they are each index once. Empty if there is no plan.
         """
+        import numpy as np  # noqa: PLC0415 - not for who only looks
+
         if not self.plans or not times_ms:
             return []
         first, last = self.at(min(times_ms)), self.at(max(times_ms))
