@@ -26,6 +26,7 @@ from confluent_kafka.admin import (
 
 from app.domain.errors import BackupError, TopicsError
 from app.topics.connection import answers_required
+from app.topics.lag import committed_of
 
 _LONGEST = "9223372036854775807"
 
@@ -222,14 +223,14 @@ class Cluster:
     def committed(self, group: str, topic: str, partitions: int) -> dict[int, int]:
         """Return what the group has committed, of the partitions where it has."""
         with answers_required(), self._member(group) as member:
-            return committed(member, topic, partitions, self._timeout_s)
+            return committed_of(member, topic, range(partitions), self._timeout_s)
 
     def commit(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
         """Commit offsets of a group without members."""
         if not offsets:
             return
         with answers_required(), self._member(group) as member:
-            committed(member, topic, 1, self._timeout_s)  # finds the group's coordinator
+            committed_of(member, topic, [0], self._timeout_s)  # finds the group's coordinator
             places = [TopicPartition(topic, *place) for place in offsets.items()]
             for place in member.commit(offsets=places, asynchronous=False):
                 if place.error is not None:
@@ -270,19 +271,3 @@ class Cluster:
             if time.monotonic() > deadline:
                 raise BackupError(f"{what} after {self._timeout_s:.0f} s")
             time.sleep(0.05)
-
-
-def committed(consumer: Any, topic: str, partitions: int, timeout_s: float) -> dict[int, int]:
-    """Return what the consumer's group has committed, of the partitions where it has.
-
-    Raises:
-        KafkaException: The broker does not say.
-    """
-    places = [TopicPartition(topic, number) for number in range(partitions)]
-    found = {}
-    for place in consumer.committed(places, timeout=timeout_s) if places else ():
-        if place.error is not None:
-            raise KafkaException(place.error)
-        if place.offset >= 0:
-            found[place.partition] = place.offset
-    return found

@@ -9,7 +9,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException
 
 from app.backup import caveats, manifest, snapshot
-from app.backup.cluster import Cluster, committed
+from app.backup.cluster import Cluster
 from app.backup.data_files import Entry
 from app.backup.manifest import Caveat, Manifest, PartitionCopy, RoleCopy
 from app.backup.new_folder import new_folder
@@ -17,6 +17,7 @@ from app.backup.partition_file import PartitionFile
 from app.backup.roles import RECORDS, Role
 from app.backup.snapshot import Span
 from app.domain.errors import BackupError, BrokerUnavailable, TopicsError
+from app.topics.lag import committed_of
 
 Progress = Callable[[str, int, int], None]
 """Told what is done, how much of it, and how much there is."""
@@ -121,8 +122,8 @@ class _Copy:
             }
         )
         try:
-            self._committed = committed(
-                consumer, self._records, partitions[self._records], _TIMEOUT_S
+            self._committed = committed_of(
+                consumer, self._records, range(partitions[self._records]), _TIMEOUT_S
             )
             return {
                 name: snapshot.spans(consumer, name, partitions[name], _TIMEOUT_S)

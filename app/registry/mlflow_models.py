@@ -87,6 +87,21 @@ class MlflowModels:
             raise self._unavailable(name, error) from error
         return {alias: str(version) for alias, version in found.aliases.items()}
 
+    def newest(self, name: str) -> RegisteredVersion | None:
+        """Return the newest version of a registered model, None if it has none.
+
+        Raises:
+            ModelUnavailable: MLflow is away.
+        """
+        client = self._mlflow.MlflowClient(self._tracking_uri)
+        try:
+            found = client.search_model_versions(
+                f"name = '{name}'", max_results=1, order_by=["version_number DESC"]
+            )
+        except Exception as error:
+            raise self._unavailable(name, error) from error
+        return self.version(name, str(found[0].version)) if found else None
+
     def version(self, name: str, version: str) -> RegisteredVersion:
         """Look a version up.
 
@@ -110,16 +125,31 @@ class MlflowModels:
             ModelUnavailable: MLflow or the artifact is out of reach.
             PolicyRefused: The policy does not allow it.
         """
+        files = self.look_at(uri)
+        try:
+            # By the URI, MLflow would look it up again, and read it another way than here.
+            return Path(files.download_artifacts("", str(into)))
+        except Exception as error:
+            raise self._unavailable(uri, error) from error
+
+    def look_at(self, uri: str) -> Any:
+        """Return the repository with the files of an artifact, if the policy allows them.
+
+        Only its MLmodel file is read.
+
+        Raises:
+            ModelUnavailable: MLflow or the artifact is out of reach.
+            PolicyRefused: The policy does not allow it.
+        """
         try:
             self._policy.require_uri(uri)
             files = self._repository(uri)
             self._require_allowed(uri, files)
-            # By the URI, MLflow would look it up again, and read it another way than here.
-            return Path(files.download_artifacts("", str(into)))
         except ModelError:
             raise
         except Exception as error:
             raise self._unavailable(uri, error) from error
+        return files
 
     def _require_allowed(self, uri: str, files: Any) -> None:
         self._policy.require_host(
