@@ -50,10 +50,12 @@ class Topic:
     """A topic that exists.
 
     Attributes:
+        replication: Of its first partition.
         own_config: Its settings without the broker's defaults.
     """
 
     partitions: int
+    replication: int
     own_config: dict[str, str]
 
     @property
@@ -84,6 +86,7 @@ class Cluster:
         return {
             name: Topic(
                 len(known[name].partitions),
+                len(known[name].partitions[0].replicas),
                 {
                     setting: entry.value
                     for setting, entry in configs[name].items()
