@@ -12,11 +12,13 @@ from app.commands import (
     dead_letters,
     messages,
     plans,
+    reconcile,
     records,
     redrive,
     registry,
     resume,
     rollback,
+    staging,
     status,
     stream,
     token,
@@ -38,8 +40,11 @@ app = typer.Typer(
 app.command()(stream.run)
 app.command()(status.status)
 app.command()(resume.resume)
+app.command()(staging.stage)
+app.command()(staging.unstage)
 app.command()(plans.announce)
 app.command()(plans.announcements)
+app.command()(reconcile.reconcile)
 app.command()(rollback.rollback)
 app.command()(void.void)
 app.command()(records.produce)

@@ -87,7 +87,7 @@ class Model(_Section):
     """The one model that this application serves."""
 
     name: str = Field("treasury-price-model", description="Its registered name.")
-    alias: str = Field("champion", description="The alias that the register script moves.")
+    alias: str = Field("champion", description="The alias that names the version to serve.")
     experiment: str = Field("treasury-price", description="The experiment that training logs to.")
     cache_dir: Path = Field(Path(".local/models"), description="Where artifacts are fetched to.")
     kept: _Count = Field(4, description="How many versions stay loaded.")
@@ -115,7 +115,10 @@ class Policy(_Section):
         ("*",), description="Patterns for the host or bucket that files are fetched from."
     )
     max_artifact_mb: float = Field(
-        1_000.0, gt=0, description="The most that all files of a model may have together."
+        1_000.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="The most that all files of a model may have together.",
     )
 
     @model_validator(mode="before")
@@ -133,6 +136,18 @@ class Announcements(_Section):
         ge=0,
         le=86_400_000,
         description="Between the append of a plan and its earliest effect.",
+    )
+
+
+class Reconciler(_Section):
+    """How a moved alias comes into force (`python -m app reconcile`)."""
+
+    every_s: _Seconds = Field(5.0, description="How often MLflow is asked where the alias is.")
+    load_timeout_s: _Seconds = Field(
+        120.0, description="How long live instances may take to load a version."
+    )
+    on_timeout: Literal["give_up", "announce"] = Field(
+        "give_up", description="What is done if one has not loaded it by then."
     )
 
 
@@ -302,6 +317,7 @@ class Settings(_Section):
     model: Model = Model()
     policy: Policy = Policy()
     announcements: Announcements = Announcements()
+    reconciler: Reconciler = Reconciler()
     topics: Topics = Topics()
     stream: Stream = Stream()
     breaker: Breaker = Breaker()

@@ -26,6 +26,7 @@ from confluent_kafka.admin import (
 
 from app.domain.errors import BackupError, TopicsError
 from app.topics.connection import answers_required
+from app.topics.lag import committed_of
 
 _LONGEST = "9223372036854775807"
 
@@ -49,10 +50,12 @@ class Topic:
     """A topic that exists.
 
     Attributes:
+        replication: Of its first partition.
         own_config: Its settings without the broker's defaults.
     """
 
     partitions: int
+    replication: int
     own_config: dict[str, str]
 
     @property
@@ -83,6 +86,7 @@ class Cluster:
         return {
             name: Topic(
                 len(known[name].partitions),
+                len(known[name].partitions[0].replicas),
                 {
                     setting: entry.value
                     for setting, entry in configs[name].items()
@@ -122,18 +126,29 @@ class Cluster:
                 for place, future in asked.items()
             }
 
-    def create(self, name: str, partitions: int, replication: int) -> None:
-        """Make a topic that is held; return once it can be written.
+    def create(
+        self,
+        name: str,
+        partitions: int,
+        replication: int,
+        config: Mapping[str, str],
+        *,
+        only_check: bool = False,
+    ) -> None:
+        """Make a topic; return once it can be written. With `only_check` only raise as if.
 
         Raises:
             TopicsError: The cluster refuses it.
         """
-        topic = NewTopic(name, partitions, replication, config=HELD)
+        topic = NewTopic(name, partitions, replication, config=dict(config))
         try:
-            for future in self._admin.create_topics([topic]).values():
+            asked = self._admin.create_topics([topic], validate_only=only_check)
+            for future in asked.values():
                 future.result(self._timeout_s)
         except KafkaException as error:
             raise TopicsError(f"{name} can't be created: {error.args[0].str()}") from error
+        if only_check:
+            return
         self.wait(lambda: self._is_usable(name), f"{name} was created, but can't be seen")
 
     def delete(self, names: Sequence[str]) -> None:
@@ -211,14 +226,14 @@ class Cluster:
     def committed(self, group: str, topic: str, partitions: int) -> dict[int, int]:
         """Return what the group has committed, of the partitions where it has."""
         with answers_required(), self._member(group) as member:
-            return committed(member, topic, partitions, self._timeout_s)
+            return committed_of(member, topic, range(partitions), self._timeout_s)
 
     def commit(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
         """Commit offsets of a group without members."""
         if not offsets:
             return
         with answers_required(), self._member(group) as member:
-            committed(member, topic, 1, self._timeout_s)  # finds the group's coordinator
+            committed_of(member, topic, [0], self._timeout_s)  # finds the group's coordinator
             places = [TopicPartition(topic, *place) for place in offsets.items()]
             for place in member.commit(offsets=places, asynchronous=False):
                 if place.error is not None:
@@ -259,19 +274,3 @@ class Cluster:
             if time.monotonic() > deadline:
                 raise BackupError(f"{what} after {self._timeout_s:.0f} s")
             time.sleep(0.05)
-
-
-def committed(consumer: Any, topic: str, partitions: int, timeout_s: float) -> dict[int, int]:
-    """Return what the consumer's group has committed, of the partitions where it has.
-
-    Raises:
-        KafkaException: The broker does not say.
-    """
-    places = [TopicPartition(topic, number) for number in range(partitions)]
-    found = {}
-    for place in consumer.committed(places, timeout=timeout_s) if places else ():
-        if place.error is not None:
-            raise KafkaException(place.error)
-        if place.offset >= 0:
-            found[place.partition] = place.offset
-    return found

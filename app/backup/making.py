@@ -9,7 +9,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException
 
 from app.backup import caveats, manifest, snapshot
-from app.backup.cluster import Cluster, committed
+from app.backup.cluster import Cluster
 from app.backup.data_files import Entry
 from app.backup.manifest import Caveat, Manifest, PartitionCopy, RoleCopy
 from app.backup.new_folder import new_folder
@@ -17,6 +17,7 @@ from app.backup.partition_file import PartitionFile
 from app.backup.roles import RECORDS, Role
 from app.backup.snapshot import Span
 from app.domain.errors import BackupError, BrokerUnavailable, TopicsError
+from app.topics.lag import committed_of
 
 Progress = Callable[[str, int, int], None]
 """Told what is done, how much of it, and how much there is."""
@@ -70,6 +71,7 @@ class _Copy:
         self, client: Mapping[str, Any], what: What, folder: Path, progress: Progress
     ) -> None:
         self._client, self._what = client, what
+        self._cluster = Cluster(client)
         self._folder, self._progress = folder, progress
         self._records = next(name for role, name in what.topics.items() if role.name == RECORDS)
         self._committed: dict[int, int] = {}
@@ -78,16 +80,13 @@ class _Copy:
     def manifest(self, at: str) -> Manifest:
         """Copy everything."""
         names = list(self._what.topics.values())
-        topics = Cluster(self._client).topics(names)
+        topics = self._cluster.topics(names)
         for name in names:
             if name not in topics:
                 raise TopicsError(f"there is no topic {name}; `python -m app topics create`")
             if topics[name].is_half_restored:
                 raise BackupError(f"{name} is half restored; `python -m app restore --again`")
         spans = self._ask({name: topic.partitions for name, topic in topics.items()})
-        self._caveats += caveats.of_offsets(
-            self._committed, spans[self._records], self._what.group, self._records
-        )
         roles = {
             role.name: RoleCopy(name, topics[name].own_config, self._copy(role, name, spans[name]))
             for role, name in self._what.topics.items()
@@ -123,8 +122,8 @@ class _Copy:
             }
         )
         try:
-            self._committed = committed(
-                consumer, self._records, partitions[self._records], _TIMEOUT_S
+            self._committed = committed_of(
+                consumer, self._records, range(partitions[self._records]), _TIMEOUT_S
             )
             return {
                 name: snapshot.spans(consumer, name, partitions[name], _TIMEOUT_S)
@@ -135,7 +134,20 @@ class _Copy:
         finally:
             consumer.close()
 
-    def _copy(self, role: Role, topic: str, spans: Mapping[int, Span]) -> list[PartitionCopy]:
+    def _still_there(self, topic: str, spans: Mapping[int, Span]) -> dict[int, Span]:
+        """Ask anew where each log starts: since the ends were asked for, Kafka deletes on."""
+        starts = self._cluster.starts([(topic, number) for number in spans])
+        return {
+            number: Span(min(starts[topic, number], span.end), span.end)
+            for number, span in spans.items()
+        }
+
+    def _copy(self, role: Role, topic: str, asked: Mapping[int, Span]) -> list[PartitionCopy]:
+        spans = self._still_there(topic, asked)
+        if role.name == RECORDS:
+            self._caveats += caveats.of_offsets(
+                self._committed, spans, self._what.group, self._records
+            )
         files = {number: self._file(role, number, span) for number, span in spans.items()}
         total = sum(span.end - span.start for span in spans.values())
         unreadable = 0

@@ -52,11 +52,13 @@ def _take_over(partial: Path, held: int) -> None:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until it is closed, or we are killed
     except BlockingIOError as error:
         raise BackupError(f"another process writes {partial} now") from error
-    for path in sorted(partial.iterdir()):
+    left = sorted(partial.iterdir())
+    for path in left:
         if path.name not in {manifest.NAME, manifest.SUMS} and not manifest.DATA_FILE.fullmatch(
             path.name
         ):
             raise BackupError(f"{path} is not of a backup; remove it, or choose another folder")
+    for path in left:
         path.unlink()
 
 

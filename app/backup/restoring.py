@@ -126,6 +126,7 @@ class Restorer:
 
         Raises:
             BackupError: It is damaged, or can't be restored here; the message says why.
+            TopicsError: The cluster refuses a topic, or one of its settings.
         """
         whole = manifest.read(folder)
         unknown = whole.roles.keys() - self._where.topics.keys()
@@ -153,6 +154,7 @@ class Restorer:
             role: _config(self._where.topics[role], copy, taken_over.get(role))
             for role, copy in whole.roles.items()
         }
+        self._require_taken(whole, configs, there)
         return Restorable(
             whole,
             self._where,
@@ -175,37 +177,37 @@ class Restorer:
         except ValueError as error:  # of offsets
             raise BackupError(f"the backup contradicts itself: {error}. {_AGAIN}") from error
         except DsModelsError as error:
-            raise type(error)(f"{error}. {_AGAIN}") from error
+            raise type(error)(f"{str(error).rstrip('.')}. {_AGAIN}") from error
 
     def _restore(self, folder: Path, found: Restorable) -> None:
         copies, specs = found.manifest.roles, self._where.topics
         records = specs[RECORDS].name
-        released: dict[str, dict[str, str | None]] = {
-            specs[role].name: {**dict.fromkeys(HELD), **config}
-            for role, config in found.configs.items()
-        }
         # It ends transactions of an interrupted restore: before their topics are made anew.
         rewriter = Rewriter(self._client, self._cluster, f"ds-models-restore-{records}")
-        self._cluster.delete(found.half_restored)
+        # Where settings are changed, a broker goes by the old ones for a moment more, and stamps
+        # messages with its own time: so topics that are there and empty are made anew too.
+        self._cluster.delete(
+            [*found.half_restored, *(specs[role].name for role in found.taken_over)]
+        )
         if records in found.half_restored:
             self._cluster.wait(
                 lambda: not self._committed(records, copies[RECORDS]),
                 f"the offsets of the deleted {records} are still there",
             )
-        self._cluster.configure({specs[role].name: HELD for role in found.taken_over})
         for role, copy in copies.items():
-            if role not in found.taken_over:
-                self._cluster.create(
-                    specs[role].name, len(copy.partitions), specs[role].replication
-                )
-        self._cluster.configure(released, only_check=True)
+            topic = found.taken_over.get(role)
+            replication = specs[role].replication if topic is None else topic.replication
+            self._cluster.create(specs[role].name, len(copy.partitions), replication, HELD)
         self._write(folder, found.manifest, rewriter)
         for role, copy in copies.items():
             self._read_again(folder, role, copy)
+        rewriter.require_ends()
         self._cluster.commit(self._where.group, records, found.committed)
         if self._committed(records, copies[RECORDS]) != found.committed:
             raise BackupError(f"{self._where.group} has other offsets than were committed")
-        self._cluster.configure(released)
+        self._cluster.configure(
+            {specs[role].name: _released(config) for role, config in found.configs.items()}
+        )
 
     def _write(self, folder: Path, whole: Manifest, rewriter: Rewriter) -> None:
         totals = {
@@ -269,6 +271,21 @@ class Restorer:
             )
         return topic
 
+    def _require_taken(
+        self,
+        whole: Manifest,
+        configs: Mapping[str, Mapping[str, str]],
+        there: Mapping[str, Topic],
+    ) -> None:
+        for role, copy in whole.roles.items():
+            spec, config = self._where.topics[role], configs[role]
+            if spec.name in there:
+                self._cluster.configure({spec.name: _released(config)}, only_check=True)
+            else:
+                self._cluster.create(
+                    spec.name, len(copy.partitions), spec.replication, config, only_check=True
+                )
+
     def _require_free_group(self, records: str, copy: RoleCopy, half: tuple[str, ...]) -> None:
         group = self._where.group
         if members := self._cluster.members(group):
@@ -306,9 +323,14 @@ def _require_few_filled(whole: Manifest, most: int) -> None:
         )
 
 
+def _released(config: Mapping[str, str]) -> dict[str, str | None]:
+    """Return what makes the settings of a held topic these."""
+    return {**dict.fromkeys(HELD), **config}
+
+
 def _config(spec: TopicSpec, copy: RoleCopy, taken_over: Topic | None) -> dict[str, str]:
     """Return a topic's settings: its own if it is there, else the backup's; ours where we need."""
-    config = {**spec.config, **copy.config, **(taken_over.own_config if taken_over else {})}
+    config = {**spec.config, **(taken_over.own_config if taken_over else copy.config)}
     for setting, needed in spec.required.items():
         if not satisfies(config[setting], needed):
             config[setting] = spec.config[setting]

@@ -73,7 +73,15 @@ class Rewriter:
             now = {place: step for place, plan in going.items() if (step := next(plan, None))}
             going = {place: going[place] for place in now}
             self._do(now)
-        self._require_ends(list(plans))
+        self.require_ends()
+
+    def require_ends(self) -> None:
+        """Return if the partitions that were written end where they did.
+
+        Raises:
+            BackupError: Somebody else writes there.
+        """
+        self._require_ends(list(self._ends))
 
     def _do(self, steps: _Steps) -> None:
         heads = {place: step for place, step in steps.items() if isinstance(step, Head)}

@@ -1,13 +1,14 @@
 """What announces, rolls back and voids plans."""
 
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from app.bootstrap import history, parts
 from app.domain.errors import Refused
-from app.domain.plans import Announcement, Plan, PlanTable, Void
+from app.domain.plans import Announcement, Plan, PlanTable, Staged, Unstaged, Void
 from app.domain.rollback import Rollback, rollback_of
 from app.registry import announcer
 from app.registry.verify import verify
@@ -45,6 +46,60 @@ def announce_version(  # the arguments are those of the command
         check=_verify(settings) if check else None,
     )
     return _append(settings, announcement, newest_plan(history.announced(settings)))
+
+
+def stage(settings: Settings, name: str, version: str, *, why: str | None, check: bool) -> Staged:
+    """Verify a registered version, and have all instances load it and keep it warm.
+
+    Raises:
+        Refused: A plan came in between.
+        ModelError: The version can't be had, or can't serve.
+        BrokerUnavailable: Kafka is away.
+        TopicsError: The announcement topic is missing or breaks a promise.
+    """
+    _require_announcement_topic(settings)
+    newest = newest_plan(history.announced(settings))
+    announcement = announcer.prepare(
+        parts.models(settings),
+        name,
+        version,
+        guard_ms=settings.announcements.guard_ms,
+        check=_verify(settings) if check else None,
+        why=why,
+    )
+    named = replace(announcement, replaces=newest)
+    return announcer.stage(parts.kafka(settings), settings.topics.announcements, named)
+
+
+def announce_staged(settings: Settings, staged: Staged) -> Plan:
+    """Put in force what was staged.
+
+    Raises:
+        Refused: A plan came since it was staged.
+        BrokerUnavailable: Kafka is away.
+    """
+    announcement = replace(staged.announcement, event_id=str(uuid.uuid4()))
+    return announcer.announce(parts.kafka(settings), settings.topics.announcements, announcement)
+
+
+def unstage(settings: Settings, why: str, offset: int | None = None) -> int | None:
+    """Have instances forget what is staged; return its offset, None if nothing is.
+
+    Args:
+        settings: Of the application.
+        why: For people.
+        offset: Only if this is staged.
+
+    Raises:
+        BrokerUnavailable: Kafka is away.
+        TopicsError: The announcement topic is missing.
+    """
+    staged = PlanTable.of(history.entries(settings)).staged
+    if staged is None or offset not in (None, staged.offset):
+        return None
+    end = Unstaged(-1, 0, settings.model.name, staged.offset, why, str(uuid.uuid4()))
+    announcer.unstage(parts.kafka(settings), settings.topics.announcements, end)
+    return staged.offset
 
 
 def roll_back(

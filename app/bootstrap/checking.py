@@ -50,6 +50,14 @@ def config_checks(settings: Settings, timeout_s: float) -> list[Check]:
             ["registered", *(f"{alias} is version {v}" for alias, v in sorted(aliases.items()))]
         )
 
+    def artifacts() -> str:
+        source = parts.models(settings)
+        newest = source.newest(name)
+        if newest is None:
+            return "no version is registered yet: nothing to look at"
+        source.look_at(newest.uri)
+        return f"the files of version {newest.version} can be read, and the policy allows them"
+
     def port() -> str:
         http = settings.http
         nobody = OperatorPort(
@@ -67,6 +75,9 @@ def config_checks(settings: Settings, timeout_s: float) -> list[Check]:
         "start it (make mlflow-up), set MLFLOW_TRACKING_URI, or, if it answers 403, name this "
         "host in its --allowed-hosts"
     )
+    look_at_store = (
+        "see that the artifact store of the MLflow server is up, and [policy] of the settings"
+    )
     topics = [
         Check(f"topic {spec.name}", topic(spec), "let this client describe topics", "Kafka broker")
         for spec in parts.topic_specs(settings)
@@ -77,6 +88,7 @@ def config_checks(settings: Settings, timeout_s: float) -> list[Check]:
         *topics,
         Check("MLflow server", server, look_at_server),
         Check("registered model", model, look_at_server, "MLflow server"),
+        Check("model artifacts", artifacts, look_at_store, "registered model"),
         Check(
             "model cache",
             lambda: check_folder(settings.model.cache_dir, room),

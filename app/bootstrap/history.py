@@ -1,9 +1,10 @@
 """What was announced."""
 
 from app.bootstrap import parts
+from app.domain.plans import Entry, Plan, Void
 from app.settings import Settings
 from app.topics import announcements, connection, reading
-from app.topics.announcements import Entry, Ignored
+from app.topics.announcements import Ignored
 
 
 def announced(settings: Settings) -> list[Entry | Ignored]:
@@ -19,5 +20,10 @@ def announced(settings: Settings) -> list[Entry | Ignored]:
 
 
 def entries(settings: Settings) -> list[Entry]:
-    """Read all plans and the voids that count."""
+    """Read all that counts."""
     return [entry for entry in announced(settings) if not isinstance(entry, Ignored)]
+
+
+def plans_and_voids(settings: Settings) -> list[Plan | Void]:
+    """Read what decides which plan is in force."""
+    return [entry for entry in entries(settings) if isinstance(entry, Plan | Void)]

@@ -73,7 +73,7 @@ def tracer(settings: Settings, bar: Bar, *, to_end: bool) -> Tracer:
         answers=(topics.signals, topics.dead_letters),
         group=settings.kafka.consumer_group,
         decoders=topic_decoders(settings),
-        entries=lambda: history.entries(settings),
+        entries=lambda: history.plans_and_voids(settings),
         slack_ms=settings.announcements.guard_ms,
         bar=bar,
         to_end=to_end,

@@ -1,13 +1,15 @@
 """What the others are made of: clients, topics, the reader of records, MLflow's models."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.domain.records import Range
-from app.registry.mlflow_models import MlflowModels
 from app.registry.policy import Policy
 from app.settings import Settings
 from app.topics import catalog, connection
 from app.topics.records import RecordDecoder
+
+if TYPE_CHECKING:
+    from app.registry.mlflow_models import MlflowModels
 
 
 def kafka(settings: Settings) -> dict[str, Any]:
@@ -77,8 +79,10 @@ def decoder(settings: Settings) -> RecordDecoder:
     return RecordDecoder(ranges, settings.records.max_bytes)
 
 
-def models(settings: Settings) -> MlflowModels:
+def models(settings: Settings) -> "MlflowModels":
     """Return MLflow's models. Takes seconds: it imports MLflow."""
+    from app.registry.mlflow_models import MlflowModels  # noqa: PLC0415 - not for who only looks
+
     return MlflowModels(settings.mlflow.tracking_uri, settings.mlflow.timeout_s, policy(settings))
 
 

@@ -7,6 +7,7 @@ from app.bootstrap import history, parts
 from app.domain.plans import PlanTable
 from app.settings import Settings
 from app.tools.watching import resume as resuming
+from app.tools.watching.staging import Progress, progress_of
 from app.tools.watching.status import Status, status_of
 from app.topics import connection, reading, resumes, status
 from app.topics.lag import Lag
@@ -43,6 +44,22 @@ def status_look(settings: Settings, between_s: float = 0.4) -> Callable[[], Stat
             elapsed_s,
             partitions,
         )
+
+    return look
+
+
+def staging_look(settings: Settings, offset: int) -> Callable[[], list[Progress]]:
+    """Return what looks how far each live instance is with the version staged at an offset.
+
+    Raises:
+        BrokerUnavailable: Kafka is away; the look raises it too.
+        TopicsError: The status topic is missing; likewise.
+    """
+    client, topic = parts.kafka(settings), settings.topics.status
+
+    def look() -> list[Progress]:
+        instances = status.newest(reading.read(client, topic))
+        return progress_of(instances, round(time.time() * 1000), offset)
 
     return look
 

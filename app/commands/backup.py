@@ -18,7 +18,8 @@ def backup(
 ) -> None:
     """Copy our topics and the group's offsets into a new folder, while the stream runs.
 
-    Records, signals, dead letters and announcements, each message with its offset and append time.
+    Records, signals, dead letters, marks of those that were redriven, and announcements, each
+    message with its offset and append time.
     Answers to records that the group has not committed are left out: they are given again after a
     restore. Exit code 8 if the backup is made but can't promise that nothing is lost; it says why.
     """

@@ -7,11 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.terminal import AsJson, instant_ms, print_rows, read_settings, why_option
+from app.commands.staging import Timeout, announce_when_loaded
+from app.commands.terminal import (
+    AsJson,
+    instant_ms,
+    print_rows,
+    read_settings,
+    require_our_model,
+    why_option,
+)
 
 if TYPE_CHECKING:
     from app.domain.plans import Plan
-    from app.settings import Settings
 
 
 def announce(
@@ -30,16 +37,33 @@ def announce(
     verify: Annotated[
         bool, typer.Option(help="Load the model first, in a process of its own.")
     ] = True,
+    when_loaded: Annotated[
+        bool,
+        typer.Option(
+            "--when-loaded",
+            help="Stage it first, and announce it once all live instances have loaded it; if one "
+            "does not within --timeout, all is as before.",
+        ),
+    ] = False,
+    timeout: Timeout = 120.0,
     as_json: AsJson = False,
 ) -> None:
     """Put a model version in force on every instance, from the same moment.
 
-    It is in force once its guard has passed, or at `--effective-from` if that is later.
+    It is in force once its guard has passed, or at `--effective-from` if that is later. Where
+    `reconcile` runs, the alias in MLflow wins: move that instead. Exit code 8 if another plan came
+    in between, or not all instances loaded it.
     """
     from app.bootstrap import announcing  # noqa: PLC0415
 
     settings = read_settings()
-    _require_our_model(settings, model)
+    require_our_model(settings, model)
+    if when_loaded:
+        if effective_from is not None:
+            raise typer.BadParameter("not beside --effective-from", param_hint="--when-loaded")
+        staged = announcing.stage(settings, model, version, why=why, check=verify)
+        _show_plan(announce_when_loaded(settings, staged, timeout), as_json)
+        return
     plan = announcing.announce_version(
         settings, model, version, effective_from_ms=effective_from, why=why, check=verify
     )
@@ -54,14 +78,6 @@ def announcements(as_json: AsJson = False) -> None:
     now_ms = round(datetime.now(UTC).timestamp() * 1000)
     rows = announcement_history.history(history.announced(read_settings()), now_ms)
     print_rows(rows) if as_json else announcement_history.show(rows)
-
-
-def _require_our_model(settings: Settings, model: str) -> None:
-    if model != settings.model.name:
-        raise typer.BadParameter(
-            f"this application serves {settings.model.name!r} ([model] name in the settings)",
-            param_hint="MODEL",
-        )
 
 
 def _show_plan(plan: Plan, as_json: bool) -> None:

@@ -56,6 +56,15 @@ def read_settings(**said: Any) -> Settings:
     return found
 
 
+def require_our_model(settings: Settings, model: str) -> None:
+    """Return if a command is about the model that this application serves."""
+    if model != settings.model.name:
+        raise typer.BadParameter(
+            f"this application serves {settings.model.name!r} ([model] name in the settings)",
+            param_hint="MODEL",
+        )
+
+
 def print_rows(rows: Iterable[dict[str, Any]]) -> None:
     """Print one JSON object a line."""
     from app.tools.json_lines import encode  # noqa: PLC0415

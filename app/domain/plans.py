@@ -2,11 +2,13 @@
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 NO_PLAN = -1
 """The offset of no plan at all."""
@@ -103,6 +105,48 @@ class Void:
 
 
 @dataclass(frozen=True, slots=True)
+class Staged:
+    """A version that all instances load and keep warm, while the plan in force stays in force.
+
+    The next plan of the model ends it, whatever version it names, and so does another one.
+
+    Attributes:
+        offset: Its own, on the announcement topic.
+        appended_ms: When the broker appended it, in Unix milliseconds.
+        announcement: The plan that it prepares.
+    """
+
+    offset: int
+    appended_ms: int
+    announcement: Announcement
+
+
+@dataclass(frozen=True, slots=True)
+class Unstaged:
+    """The end of a staged version that is not wanted after all.
+
+    Attributes:
+        offset: Its own, on the announcement topic.
+        appended_ms: When the broker appended it, in Unix milliseconds.
+        model_name: The model of the staged version.
+        staged_offset: Of what is staged no more.
+        why: For people.
+        event_id: Unique.
+    """
+
+    offset: int
+    appended_ms: int
+    model_name: str
+    staged_offset: int
+    why: str
+    event_id: str
+
+
+Entry = Plan | Void | Staged | Unstaged
+"""What counts on the announcement topic."""
+
+
+@dataclass(frozen=True, slots=True)
 class PlanTable:
     """All plans of one model that are not voided, in the order of their offsets. Immutable.
 
@@ -119,16 +163,18 @@ class PlanTable:
     Attributes:
         plans: Those that are not voided.
         voids: What was voided, in the order in which it was.
+        staged: What is staged now, None if nothing is.
     """
 
     plans: tuple[Plan, ...] = ()
     voids: tuple[Void, ...] = ()
     _starts: tuple[int, ...] = field(default=(), repr=False)
     _in_force: tuple[Plan, ...] = field(default=(), repr=False)
+    staged: Staged | None = None
 
     @staticmethod
-    def of(entries: Iterable[Plan | Void]) -> "PlanTable":
-        """Build the table of plans and voids, whose offsets must rise.
+    def of(entries: Iterable[Entry]) -> "PlanTable":
+        """Build the table of entries, whose offsets must rise.
 
         Raises:
             ValueError: An offset is not above the one before it, or a void names no plan.
@@ -138,8 +184,20 @@ class PlanTable:
             raise ValueError("plans and voids must be added in the order of their offsets")
         table = PlanTable()
         for entry in ordered:
-            table = table.with_plan(entry) if isinstance(entry, Plan) else table.with_void(entry)
+            table = table.with_entry(entry)
         return table
+
+    def with_entry(self, entry: Entry) -> "PlanTable":
+        """Return the table with one more entry, whose offset is above all others.
+
+        Raises:
+            ValueError: It is a void that names no plan.
+        """
+        if isinstance(entry, Plan):
+            return self.with_plan(entry)
+        if isinstance(entry, Void):
+            return self.with_void(entry)
+        return replace(self, staged=entry if isinstance(entry, Staged) else None)
 
     def with_plan(self, plan: Plan) -> "PlanTable":
         """Return the table with one more plan, whose offset is above all others."""
@@ -168,7 +226,8 @@ class PlanTable:
             step = bisect_left(starts, plan.effective_ms)
             starts[step:] = [plan.effective_ms]
             in_force[step + 1 :] = [plan]
-        return PlanTable(kept, (*self.voids, void), tuple(starts), tuple(in_force))
+        voids = (*self.voids, void)
+        return PlanTable(kept, voids, tuple(starts), tuple(in_force), self.staged)
 
     def covers(self, plan: Plan) -> tuple[int | None, int | None] | None:
         """Return the append times of the records that a plan serves, in Unix milliseconds.
@@ -193,7 +252,7 @@ class PlanTable:
             return None
         return self._in_force[bisect_right(self._starts, time_ms)]
 
-    def segments(self, times_ms: Sequence[int]) -> list[tuple[Plan, npt.NDArray[np.intp]]]:
+    def segments(self, times_ms: Sequence[int]) -> "list[tuple[Plan, npt.NDArray[np.intp]]]":
         """Group the records of a batch by their plan.
 
         Args:
@@ -203,6 +262,8 @@ class PlanTable:
             For each plan that serves a record, the ascending indices of its records. Together
             they are each index once. Empty if there is no plan.
         """
+        import numpy as np  # noqa: PLC0415 - not for who only looks
+
         if not self.plans or not times_ms:
             return []
         first, last = self.at(min(times_ms)), self.at(max(times_ms))

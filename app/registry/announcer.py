@@ -8,7 +8,7 @@ from typing import Any
 
 from app.domain.digest import artifact_digest
 from app.domain.errors import Refused
-from app.domain.plans import Announcement, Plan
+from app.domain.plans import Announcement, Plan, Staged, Unstaged
 from app.registry.mlflow_models import MlflowModels
 from app.topics import announcements, appending, reading
 
@@ -70,11 +70,41 @@ def announce(
         BrokerUnavailable: It was not acknowledged in time. It may still have been appended:
             look at `python -m app announcements` before you announce again.
     """
-    key, value, headers = announcements.encode(announcement)
-    offset, appended_ms = appending.append(config, topic, key, value, headers, timeout_s)
+    wire = announcements.encode(announcement)
+    place = _append(config, topic, wire, announcement, "in force", timeout_s)
+    return Plan(*place, announcement)
+
+
+def stage(
+    config: dict[str, Any], topic: str, announcement: Announcement, timeout_s: float = 30.0
+) -> Staged:
+    """Have all instances load the version of this plan, and keep it warm; as `announce`."""
+    wire = announcements.encode_staged(announcement)
+    place = _append(config, topic, wire, announcement, "staged", timeout_s)
+    return Staged(*place, announcement)
+
+
+def unstage(config: dict[str, Any], topic: str, unstaged: Unstaged) -> None:
+    """Append that a version is staged no more. If it is not any more, that changes nothing.
+
+    Raises:
+        BrokerUnavailable: It was not acknowledged in time.
+    """
+    appending.append(config, topic, *announcements.encode_unstaged(unstaged))
+
+
+def _append(
+    config: dict[str, Any],
+    topic: str,
+    wire: announcements.Wire,
+    announcement: Announcement,
+    meant: str,
+    timeout_s: float,
+) -> tuple[int, int]:
+    offset, appended_ms = appending.append(config, topic, *wire, timeout_s)
     if announcement.replaces is not None:
         messages = reading.read(config, topic)
         for entry in announcements.read_all(messages, announcement.model_name):
             if entry.offset == offset and isinstance(entry, announcements.Ignored):
-                raise Refused(f"version {announcement.model_version} is not in force: {entry.why}")
-    return Plan(offset, appended_ms, announcement)
+                raise Refused(f"version {announcement.model_version} is not {meant}: {entry.why}")
+    return offset, appended_ms

@@ -19,7 +19,7 @@ from app.domain.records import FEATURES
 from app.domain.scoring import Predict, score
 from app.domain.secrets import without_passwords
 from app.registry.brought_code import alone
-from app.registry.policy import Policy
+from app.registry.policy import Policy, require_inside
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,21 @@ class MlflowModels:
             raise self._unavailable(name, error) from error
         return {alias: str(version) for alias, version in found.aliases.items()}
 
+    def newest(self, name: str) -> RegisteredVersion | None:
+        """Return the newest version of a registered model, None if it has none.
+
+        Raises:
+            ModelUnavailable: MLflow is away.
+        """
+        client = self._mlflow.MlflowClient(self._tracking_uri)
+        try:
+            found = client.search_model_versions(
+                f"name = '{name}'", max_results=1, order_by=["version_number DESC"]
+            )
+        except Exception as error:
+            raise self._unavailable(name, error) from error
+        return self.version(name, str(found[0].version)) if found else None
+
     def version(self, name: str, version: str) -> RegisteredVersion:
         """Look a version up.
 
@@ -110,32 +125,56 @@ class MlflowModels:
             ModelUnavailable: MLflow or the artifact is out of reach.
             PolicyRefused: The policy does not allow it.
         """
-        self._require_allowed(uri)
+        files = self.look_at(uri)
         try:
-            path = self._mlflow.artifacts.download_artifacts(
-                artifact_uri=uri, dst_path=str(into), tracking_uri=self._tracking_uri
-            )
+            # By the URI, MLflow would look it up again, and read it another way than here.
+            return Path(files.download_artifacts("", str(into)))
         except Exception as error:
             raise self._unavailable(uri, error) from error
-        return Path(path)
 
-    def _require_allowed(self, uri: str) -> None:
-        self._policy.require_uri(uri)
+    def look_at(self, uri: str) -> Any:
+        """Return the repository with the files of an artifact, if the policy allows them.
+
+        Only its MLmodel file is read.
+
+        Raises:
+            ModelUnavailable: MLflow or the artifact is out of reach.
+            PolicyRefused: The policy does not allow it.
+        """
         try:
+            self._policy.require_uri(uri)
             files = self._repository(uri)
-            self._policy.require_host(
-                _location(files), default=urlsplit(self._tracking_uri).hostname or ""
-            )
-            self._policy.require_size(_listed_bytes(files, self._policy.max_artifact_bytes))
-            if not any(PurePosixPath(file.path).name == "MLmodel" for file in _list(files)):
-                raise ModelUnavailable(f"{uri} holds no MLmodel file")
-            with tempfile.TemporaryDirectory(prefix="ds-models-") as folder:
-                seen = Path(files.download_artifacts("MLmodel", folder)).parent
-                self._policy.require_flavors(seen, self._metadata(seen).flavors)
+            self._require_allowed(uri, files)
         except ModelError:
             raise
         except Exception as error:
             raise self._unavailable(uri, error) from error
+        return files
+
+    def _require_allowed(self, uri: str, files: Any) -> None:
+        self._policy.require_host(
+            _location(files), default=urlsplit(self._tracking_uri).hostname or ""
+        )
+        self._policy.require_size(_listed_bytes(files, self._policy.max_artifact_bytes))
+        if not any(PurePosixPath(file.path).name == "MLmodel" for file in _list(files)):
+            raise ModelUnavailable(f"{uri} holds no MLmodel file")
+        with tempfile.TemporaryDirectory(prefix="ds-models-") as folder:
+            seen = Path(files.download_artifacts("MLmodel", folder)).parent
+            self._allowed_metadata(seen)
+
+    def _allowed_metadata(self, folder: Path) -> Any:
+        """Return what the MLmodel file in `folder` says.
+
+        Raises:
+            PolicyRefused: The policy does not allow it.
+            ModelRefused: It can't be read.
+        """
+        metadata = self._metadata(folder)
+        self._policy.require_flavors(folder, metadata.flavors)
+        require_inside(
+            folder, [str((metadata.saved_input_example_info or {}).get("artifact_path", ""))]
+        )
+        return metadata
 
     def _repository(self, uri: str) -> Any:
         from mlflow.store.artifact import artifact_repository_registry  # noqa: PLC0415
@@ -167,8 +206,7 @@ class MlflowModels:
             PolicyRefused: The policy does not allow it. Nothing of it was run.
             ModelRefused: It can't be loaded, or can't predict.
         """
-        metadata = self._metadata(folder)
-        self._policy.require_flavors(folder, metadata.flavors)
+        metadata = self._allowed_metadata(folder)
         self._policy.require_size(
             sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file())
         )
@@ -202,9 +240,13 @@ class MlflowModels:
         from mlflow.models import Model  # noqa: PLC0415
 
         try:
-            return Model.load(str(folder))
+            metadata = Model.load(str(folder))
         except Exception as error:
             raise ModelRefused(f"its MLmodel file can't be read: {error}") from error
+        for name in ("flavors", "saved_input_example_info"):
+            if not isinstance(getattr(metadata, name) or {}, dict):
+                raise ModelRefused(f"its MLmodel file can't be read: {name} has no names")
+        return metadata
 
     def _unavailable(self, what: str, error: Exception) -> ModelUnavailable:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -237,7 +279,10 @@ def _listed_bytes(files: Any, enough: int) -> int:
     total = 0
     folders: list[str | None] = [None]
     while folders and total <= enough:
-        for file in _list(files, folders.pop()):
+        folder = folders.pop()
+        for file in _list(files, folder):
+            if file.path in {".", folder}:  # some stores list a folder in itself
+                continue
             if file.is_dir:
                 folders.append(file.path)
             else:

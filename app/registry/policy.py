@@ -4,7 +4,7 @@ What is refused here was neither imported nor unpickled. MLflow loads by what th
 says, so that is what counts: any other flavor beside it may be a decoy.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -54,7 +54,7 @@ class Policy:
             PolicyRefused: It has another scheme, or names another model.
         """
         scheme = scheme_of(uri)
-        if scheme not in self.uri_schemes:
+        if scheme not in {allowed.lower() for allowed in self.uri_schemes}:
             raise _refused(
                 f"its URI {without_passwords(uri)} has the scheme {scheme!r}",
                 "uri_schemes",
@@ -65,12 +65,17 @@ class Policy:
             raise _refused(f"its registered name is {name!r}", "models", self.models)
 
     def require_host(self, location: str, default: str) -> None:
-        """Return if files may come from `location`; one without a host is on the host `default`.
+        """Return if files may come from `location`.
+
+        Args:
+            location: A URI, or a path: that is on this machine and has no host.
+            default: The host of any other URI that names none.
 
         Raises:
             PolicyRefused: They may not.
         """
-        host = urlsplit(location).hostname or default
+        parts = urlsplit(location.replace("\\", "/"))  # a host ends there for HTTP clients too
+        host = "" if parts.scheme in {"", "file"} else parts.hostname or default
         if not any(fnmatchcase(host, pattern.lower()) for pattern in self.uri_hosts):
             raise _refused(f"its files come from the host {host!r}", "uri_hosts", self.uri_hosts)
 
@@ -82,9 +87,9 @@ class Policy:
         """
         if artifact_bytes > self.max_artifact_bytes:
             raise _refused(
-                f"its files have {artifact_bytes / _MEGABYTE:,.1f} MB or more",
+                f"its files have {artifact_bytes / _MEGABYTE:,} MB or more",
                 "max_artifact_mb",
-                [f"{self.max_artifact_bytes / _MEGABYTE:,.1f} MB"],
+                [f"{self.max_artifact_bytes / _MEGABYTE:,} MB"],
             )
 
     def require_flavors(self, folder: Path, flavors: Mapping[str, Any]) -> None:
@@ -104,15 +109,28 @@ class Policy:
             raise _refused("it brings code of its own (code_paths)", "code_paths", ["none"])
         if "data" in pyfunc:  # with an MLmodel file of its own, which MLflow would believe instead
             raise PolicyRefused("the policy refuses it: its model is a part of the artifact")
-        for path in _paths(pyfunc, sklearn):
-            if not (folder / path).resolve().is_relative_to(folder.resolve()):
-                raise PolicyRefused(
-                    f"the policy refuses it: its file {path} lies outside of the artifact"
-                )
-        wanted = set(sklearn.get("skops_trusted_types") or ()) if flavor == "skops" else set()
-        if foreign := sorted(map(str, wanted - set(self.trusted_types))):
+        require_inside(folder, _paths(pyfunc, sklearn))
+        wanted = sklearn.get("skops_trusted_types") or []
+        if not isinstance(wanted, list):
+            wanted = [wanted]
+        foreign = [str(kind) for kind in wanted if kind not in self.trusted_types]
+        if foreign and flavor == "skops":
             raise PolicyRefused(
-                f"the policy refuses it: it wants types that we don't trust: {', '.join(foreign)}"
+                "the policy refuses it: it wants types that we don't trust: "
+                + ", ".join(sorted(foreign))
+            )
+
+
+def require_inside(folder: Path, paths: Iterable[str]) -> None:
+    """Return if an artifact's files are all in its folder: its digest speaks of no others.
+
+    Raises:
+        PolicyRefused: One is not.
+    """
+    for path in paths:
+        if not (folder / path).resolve().is_relative_to(folder.resolve()):
+            raise PolicyRefused(
+                f"the policy refuses it: its file {path} lies outside of the artifact"
             )
 
 

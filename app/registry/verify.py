@@ -12,6 +12,8 @@ from pathlib import Path
 from app.domain.errors import DsModelsError, ModelRefused
 from app.registry.policy import Policy
 
+_LOADS = "app.registry.verify: it loads"  # an exit code of 0 may be the model's own doing
+
 
 def verify(folder: Path, policy: Policy, timeout_s: float = 120.0) -> None:
     """Return if the model in `folder` loads under the policy and predicts its input example.
@@ -23,13 +25,22 @@ def verify(folder: Path, policy: Policy, timeout_s: float = 120.0) -> None:
     command.append(json.dumps(asdict(policy)))
     try:
         run = subprocess.run(  # noqa: S603 - our own interpreter and module
-            command, capture_output=True, text=True, timeout=timeout_s, check=False
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout_s,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise ModelRefused(f"loading it takes longer than {timeout_s:.0f} s") from error
-    if run.returncode != 0:
-        lines = run.stderr.strip().splitlines() or [f"the process ended with {run.returncode}"]
-        raise ModelRefused(lines[-1])
+    if run.returncode == 0 and _LOADS in run.stdout.splitlines():
+        return
+    lines = run.stderr.strip().splitlines()
+    if run.returncode <= 0 or not lines:
+        raise ModelRefused(f"loading it ends the process with {run.returncode}")
+    raise ModelRefused(lines[-1])
 
 
 def main() -> int:
@@ -40,8 +51,9 @@ def main() -> int:
         policy = Policy(**json.loads(sys.argv[2]))
         MlflowModels(tracking_uri="", policy=policy).load(Path(sys.argv[1]))
     except DsModelsError as error:
-        print(error, file=sys.stderr)  # noqa: T201 - read by `verify`
+        print(" ".join(str(error).split()), file=sys.stderr)  # noqa: T201 - read by `verify`
         return error.exit_code
+    print(f"\n{_LOADS}", flush=True)  # noqa: T201 - read by `verify`
     return 0
 
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from app.domain.plans import Announcement, Plan, PlanTable
+from app.domain.plans import Announcement, Plan, PlanTable, Staged
 from app.stream.batches import Hold
-from app.telemetry.metrics import Served, State
+from app.telemetry.metrics import Served, Staging, State
 
 _EVER = 2**62  # milliseconds
 
@@ -33,6 +33,7 @@ def condition(
         lag: Records not answered yet, by partition.
     """
     plan = table.at(now_ms)
+    digests = {one.digest for one in loaded}
     waits_for: str | None = None
     if not table_is_read:
         waits_for = "the announcements are not read yet"
@@ -42,11 +43,14 @@ def condition(
             if table.voids
             else "no version of the model has been announced"
         )
-    elif plan.announcement.digest not in {one.digest for one in loaded}:
+    elif plan.announcement.digest not in digests:
         waits_for = why_not_loaded(plan.announcement)
     elif hold is not None:
         waits_for = hold.why
     offsets = {one.announcement.digest: one.offset for one in table.plans}
+    staged = table.staged
+    if staged is not None:
+        offsets.setdefault(staged.announcement.digest, staged.offset)
     return State(
         ready=waits_for is None,
         table_is_read=table_is_read,
@@ -56,11 +60,20 @@ def condition(
         loaded=tuple(
             Served(one.model_name, one.model_version, offsets.get(one.digest, -1)) for one in loaded
         ),
+        staged=None if staged is None else _staging(staged, digests, why_not_loaded),
         holds=None if hold is None else hold.why,
         reason=None if hold is None else hold.reason,
         feed_staleness_s=feed_staleness_s,
         lag=lag,
     )
+
+
+def _staging(
+    staged: Staged, digests: set[str], why_not_loaded: Callable[[Announcement], str]
+) -> Staging:
+    announced = staged.announcement
+    why_not = None if announced.digest in digests else why_not_loaded(announced)
+    return Staging(announced.model_name, announced.model_version, staged.offset, why_not)
 
 
 def _served(plan: Plan) -> Served:

@@ -12,9 +12,9 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from app.domain.errors import FeedError
-from app.domain.plans import Plan, PlanTable, Void
+from app.domain.plans import Announcement, Entry, Plan, PlanTable, Staged, Unstaged, Void
 from app.domain.voids import change_of
-from app.topics.announcements import Entry, Ignored
+from app.topics.announcements import Ignored
 from app.topics.messages import Message, message_of
 
 log = structlog.get_logger()
@@ -27,8 +27,9 @@ class RegistryFeed:
     Args:
         config: Of a librdkafka consumer.
         topic: The announcement topic. It has one partition.
-        read: Turns a message into a plan or a void, or says why it is none. Called in offset order.
-        on_plan: Called from the feed's thread for each plan, once it is in the table.
+        read: Turns a message into an entry, or says why it is none. Called in offset order.
+        on_announced: Called from the feed's thread for each plan and each staged version, once it
+            is in the table.
         on_void: Called from the feed's thread for each void, once its plan is out of the table.
         on_ignored: Told the kind of each message that is no plan of ours, from that thread too.
     """
@@ -38,7 +39,7 @@ class RegistryFeed:
         config: dict[str, Any],
         topic: str,
         read: Callable[[Message], Entry | Ignored],
-        on_plan: Callable[[Plan], None] = lambda _plan: None,
+        on_announced: Callable[[Announcement], None] = lambda _announcement: None,
         on_void: Callable[[Void], None] = lambda _void: None,
         on_ignored: Callable[[str], None] = lambda _kind: None,
     ) -> None:
@@ -56,7 +57,7 @@ class RegistryFeed:
         )
         self._topic = topic
         self._read = read
-        self._on_plan = on_plan
+        self._on_announced = on_announced
         self._on_void = on_void
         self._on_ignored = on_ignored
         self._table = PlanTable()
@@ -147,8 +148,10 @@ class RegistryFeed:
             log.warning("announcement.ignored", offset=entry.offset, kind=entry.kind, why=entry.why)
         elif isinstance(entry, Void):
             self._leave_out(entry)
-        else:
+        elif isinstance(entry, Plan):
             self._put_in(entry)
+        else:
+            self._stage(entry)
 
     def _put_in(self, plan: Plan) -> None:
         self._table = self._table.with_plan(plan)
@@ -159,7 +162,7 @@ class RegistryFeed:
             version=plan.announcement.model_version,
             effective_ms=plan.effective_ms,
         )
-        self._on_plan(plan)
+        self._on_announced(plan.announcement)
 
     def _leave_out(self, void: Void) -> None:
         change = change_of(self._table, void)
@@ -179,6 +182,20 @@ class RegistryFeed:
             "if any were answered by it, a replay will differ",
         )
         self._on_void(void)
+
+    def _stage(self, entry: Staged | Unstaged) -> None:
+        self._table = self._table.with_entry(entry)
+        if isinstance(entry, Unstaged):
+            log.info("version.unstaged", staged_offset=entry.staged_offset, why=entry.why)
+            return
+        announced = entry.announcement
+        log.info(
+            "version.staged",
+            offset=entry.offset,
+            model=announced.model_name,
+            version=announced.model_version,
+        )
+        self._on_announced(announced)
 
     def _advance(self, position: int) -> None:
         with self._moved:

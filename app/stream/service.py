@@ -8,7 +8,7 @@ from collections.abc import Callable
 import structlog
 
 from app.domain.errors import FeedError
-from app.domain.plans import Plan
+from app.domain.plans import Announcement
 from app.stream import topology
 from app.stream.circuit_breaker import CircuitBreaker
 from app.stream.condition import condition
@@ -69,14 +69,14 @@ class StreamService:
             keep=options.models_kept,
             on_load=settle_garbage_collector,
             on_drop=free_what_was_dropped,
-            on_try=lambda seconds, loaded: self._metrics.load_tried(seconds, loaded=loaded),
+            on_try=self._tried,
             on_swap=self._metrics.swapped,
         )
         self._feed = RegistryFeed(
             client,
             options.announcements_topic,
             announcements.reader(options.model_name),
-            on_plan=self._load_early,
+            on_announced=self._load_early,
             on_void=lambda _void: self._metrics.plan_was_voided(),
             on_ignored=self._metrics.ignored,
         )
@@ -166,6 +166,10 @@ class StreamService:
             lag=self._lag(self._app.owned),
         )
 
+    def _tried(self, seconds: float, loaded: bool) -> None:
+        self._metrics.load_tried(seconds, loaded=loaded)
+        self._changed.set()
+
     def _held(self, reason: HoldReason) -> None:
         self._metrics.held(reason)
         self._changed.set()
@@ -199,13 +203,16 @@ class StreamService:
         plan = table.at(round(self._clock_ms()))
         if plan is not None:
             self._models.wait_for(plan.announcement, self._options.first_load_timeout_s)
+        if table.staged is not None:  # it may be in force as soon as we have joined
+            self._models.wait_for(table.staged.announcement, self._options.first_load_timeout_s)
         self._follows_live = True
         settle_garbage_collector()
 
-    def _load_early(self, plan: Plan) -> None:
-        """Begin to load a version when its plan is read; of the past, only what records need."""
+    def _load_early(self, announcement: Announcement) -> None:
+        """Begin to load a version when it is read of; of the past, only what records need."""
         if self._follows_live:
-            self._models.want(plan.announcement)
+            self._models.want(announcement)
+            self._changed.set()
 
     def _committed(self, seconds: float) -> None:
         answered = self._sink.take_produced()
@@ -223,9 +230,11 @@ class StreamService:
 
     def _keep_warm(self) -> None:
         """Have loaded what is in force now and what will be: before a record needs it."""
-        now_ms = round(self._clock_ms())
-        for plan in self._feed.table.due(now_ms, now_ms + _LOAD_AHEAD_MS):
+        now_ms, table = round(self._clock_ms()), self._feed.table
+        for plan in table.due(now_ms, now_ms + _LOAD_AHEAD_MS):
             self._models.want(plan.announcement)
+        if table.staged is not None:
+            self._models.want(table.staged.announcement)
 
     def _application(self, options: StreamOptions) -> MicroBatchApplication:
         return MicroBatchApplication(

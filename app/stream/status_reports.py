@@ -6,6 +6,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import astuple
 from importlib.metadata import version
 from typing import Any, Self
 
@@ -112,6 +113,7 @@ class StatusReports:
             loaded=[_version(one) for one in state.loaded],
             lag=dict(state.lag),
             reason=state.reason,
+            staged=None if state.staged is None else status.Staging(*astuple(state.staged)),
         )
 
     def _send(self, value: bytes | None) -> None:

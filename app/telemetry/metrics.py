@@ -59,6 +59,16 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True)
+class Staging:
+    """A version that is staged, the offset where it is, and why it is not loaded yet, if so."""
+
+    model: str
+    version: str
+    offset: int
+    why_not: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """What an instance is like at one moment.
 
@@ -69,6 +79,7 @@ class State:
         in_force: The plan in force now, None if there is none.
         coming: Plans that will be in force later.
         loaded: What is loaded.
+        staged: What is staged, None if nothing is.
         holds: Why records wait, None if none do;
         reason: the same for programs.
         feed_staleness_s: Since the announcements were last known to be read to their end.
@@ -81,6 +92,7 @@ class State:
     in_force: Served | None = None
     coming: tuple[Served, ...] = ()
     loaded: tuple[Served, ...] = ()
+    staged: Staging | None = None
     holds: str | None = None
     reason: HoldReason | None = None
     feed_staleness_s: float = 0.0

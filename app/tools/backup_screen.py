@@ -47,7 +47,8 @@ def bars() -> Iterator[Callable[[str, int, int], None]]:
 def show_backup(row: Mapping[str, Any]) -> None:
     """Print what a backup holds."""
     console = Console(highlight=False)
-    table = Table("topic")
+    table = Table()
+    table.add_column("topic", overflow="fold")
     for column in ("partitions", "messages", "left out", "unanswered", "bytes"):
         table.add_column(column, justify="right")
     for role in row["roles"]:
@@ -71,7 +72,8 @@ def show_backup(row: Mapping[str, Any]) -> None:
 def show_restore(row: Mapping[str, Any]) -> None:
     """Print what was restored, or could be."""
     console = Console(highlight=False)
-    table = Table("topic")
+    table = Table()
+    table.add_column("topic", overflow="fold")
     for column in ("partitions", "messages", "committed offsets of the group"):
         table.add_column(column, justify="right")
     for role in row["roles"]:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from app.domain.errors import Refused
-from app.domain.plans import Plan, PlanTable, Void
+from app.domain.plans import Entry, Plan, PlanTable, Void
 from app.domain.times import instant
 from app.domain.voids import Change, change_of, objection
-from app.topics.announcements import Entry, Ignored
+from app.topics.announcements import Ignored
 
 
 @dataclass(frozen=True, slots=True)

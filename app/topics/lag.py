@@ -26,7 +26,7 @@ def committed(
     """
     member = _asking(config, group)
     try:
-        return _committed(member, topic, partitions, timeout_s)
+        return committed_of(member, topic, partitions, timeout_s)
     except KafkaException as error:
         raise BrokerUnavailable(
             f"Kafka does not say how far {group} is: {error.args[0]}"
@@ -46,15 +46,22 @@ def _asking(config: dict[str, Any], group: str) -> Any:
     )
 
 
-def _committed(
-    member: Any, topic: str, partitions: Iterable[int], timeout_s: float
+def committed_of(
+    consumer: Any, topic: str, partitions: Iterable[int], timeout_s: float
 ) -> dict[int, int]:
+    """Return what the consumer's group has committed, of the partitions where it has.
+
+    Raises:
+        KafkaException: The broker does not say.
+    """
     places = [TopicPartition(topic, number) for number in partitions]
-    return {
-        place.partition: place.offset
-        for place in member.committed(places, timeout=timeout_s)
-        if place.offset >= 0
-    }
+    found = {}
+    for place in consumer.committed(places, timeout=timeout_s) if places else ():
+        if place.error is not None:
+            raise KafkaException(place.error)
+        if place.offset >= 0:
+            found[place.partition] = place.offset
+    return found
 
 
 class Lag:
@@ -111,7 +118,7 @@ class Lag:
             self._member.close()
 
     def _ask(self, partitions: list[int], timeout_s: float) -> dict[int, int]:
-        known = _committed(self._member, self._topic, partitions, timeout_s)
+        known = committed_of(self._member, self._topic, partitions, timeout_s)
         new = [number for number in partitions if number not in known]
         start = known | self._offsets(new, OffsetSpec.earliest(), timeout_s)
         ends = self._offsets(partitions, OffsetSpec.latest(), timeout_s)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 
 from app.domain import times
 from app.topics.messages import Message
@@ -66,11 +66,16 @@ def offsets(
     """Return the offset to begin at, by partition, each within its bounds.
 
     Asks the broker if it is a time: it looks it up in an index.
+
+    Raises:
+        KafkaException: It does not say it, of a partition or at all.
     """
     found: dict[int, int] = {}
     if start.kind == "time":
         asked = [TopicPartition(topic, number, max(0, start.value)) for number in bounds]
         for place in consumer.offsets_for_times(asked, timeout=timeout_s):
+            if place.error is not None:
+                raise KafkaException(place.error)
             # Not an offset: nothing is that new.
             found[place.partition] = (
                 place.offset if place.offset >= 0 else bounds[place.partition][1]

@@ -22,6 +22,15 @@ class Version(msgspec.Struct, frozen=True):
     offset: int
 
 
+class Staging(msgspec.Struct, frozen=True):
+    """A version that is staged: where, and why it is not loaded yet; null if it is."""
+
+    model: str
+    version: str
+    offset: int
+    why_not: str | None
+
+
 class Report(msgspec.Struct, frozen=True):
     """What an instance says of itself.
 
@@ -38,6 +47,7 @@ class Report(msgspec.Struct, frozen=True):
         in_force: What it serves: the plan in force, once its version is loaded.
         loaded: Its loaded versions.
         lag: Records not answered yet, by partition that it owns.
+        staged: What it has read to be staged, None if nothing is.
     """
 
     instance: str
@@ -52,6 +62,7 @@ class Report(msgspec.Struct, frozen=True):
     loaded: list[Version]
     lag: dict[int, int]
     reason: str | None = None
+    staged: Staging | None = None
 
 
 class Heard(msgspec.Struct, frozen=True):

@@ -62,11 +62,11 @@ class Registry:
 
     def feed(
         self,
-        on_plan: Callable[[Plan], None] = lambda _plan: None,
+        on_announced: Callable[[Announcement], None] = lambda _announcement: None,
         on_void: Callable[[Void], None] = lambda _void: None,
     ) -> RegistryFeed:
         read = announcements.reader(MODEL)
-        feed = RegistryFeed(self.world.client, self.topic, read, on_plan, on_void)
+        feed = RegistryFeed(self.world.client, self.topic, read, on_announced, on_void)
         self._feeds.append(feed)
         feed.start()
         return feed
@@ -153,7 +153,7 @@ def test_each_plan_is_told_once_it_is_in_the_table(registry: Registry) -> None:
     told: list[tuple[str, int]] = []
     registry.announce("1", "2")
     feed = registry.feed(
-        lambda plan: told.append((plan.announcement.model_version, len(feed.table.plans)))
+        lambda announced: told.append((announced.model_version, len(feed.table.plans)))
     )
     read_to(feed, 2)
     assert told == [("1", 1), ("2", 2)]
@@ -374,7 +374,7 @@ def test_a_topic_that_was_made_anew_with_more_plans_at_once_ends_the_app(
 
 
 def test_a_plan_that_cannot_be_taken_ends_the_feed_with_the_reason(registry: Registry) -> None:
-    def fail(_plan: Plan) -> None:
+    def fail(_announced: Announcement) -> None:
         raise RuntimeError("no room for it")
 
     feed = registry.feed(fail)
@@ -383,7 +383,7 @@ def test_a_plan_that_cannot_be_taken_ends_the_feed_with_the_reason(registry: Reg
 
 
 def test_whoever_waits_learns_at_once_that_the_feed_died(registry: Registry) -> None:
-    def fail(_plan: Plan) -> None:
+    def fail(_announced: Announcement) -> None:
         raise RuntimeError("no room for it")
 
     feed = registry.feed(fail)

@@ -26,6 +26,7 @@ from app.domain.records import FEATURES
 from app.registry.mlflow_models import MlflowModels
 from app.registry.policy import Policy
 from app.registry.trusted_types import TRUSTED_TYPES
+from app.registry.verify import verify
 from app.stream.hot_swap import ModelSource
 from models.treasury_price_model import TreasuryPriceModel
 from tests.harness import models
@@ -326,6 +327,22 @@ def test_a_model_file_outside_the_artifact_is_refused(
         source.load(folder)
 
 
+def test_an_example_outside_the_artifact_is_refused_unread(
+    source: MlflowModels, changed: Callable[..., Path], into: Path
+) -> None:
+    """It could be a device that never ends."""
+
+    def edit(document: dict[str, Any]) -> None:
+        document["saved_input_example_info"]["artifact_path"] = "../example.json"
+
+    folder = changed(edit)
+    shutil.copy(folder / "input_example.json", folder.parent / "example.json")
+    with pytest.raises(PolicyRefused, match=r"\.\./example\.json lies outside"):
+        source.load(folder)
+    with pytest.raises(PolicyRefused, match=r"\.\./example\.json lies outside"):
+        source.fetch(str(folder), into)
+
+
 @pytest.mark.parametrize("flavor", ["sklearn", "python_function"])
 def test_a_model_without_one_of_its_flavors_is_refused(
     source: MlflowModels, changed: Callable[..., Path], flavor: str
@@ -334,7 +351,9 @@ def test_a_model_without_one_of_its_flavors_is_refused(
         source.load(changed(lambda document: document["flavors"].pop(flavor)))
 
 
-@pytest.mark.parametrize("text", ["", "flavors", "flavors: {}", "[1, 2]", "a: b: c", "\x00"])
+@pytest.mark.parametrize(
+    "text", ["", "flavors", "flavors: {}", "flavors: [1]", "[1, 2]", "a: b: c", "\x00"]
+)
 def test_an_mlmodel_file_that_is_none_is_refused(
     source: MlflowModels, artifacts: Path, tmp_path: Path, text: str
 ) -> None:
@@ -438,6 +457,65 @@ def test_an_artifact_that_is_too_large_is_not_fetched(artifacts: Path, into: Pat
         allowing(max_artifact_bytes=size - 1).fetch(str(folder), into)
     assert list(into.iterdir()) == []
     assert allowing(max_artifact_bytes=size).fetch(str(folder), into).is_dir()
+
+
+def test_a_store_that_lists_a_folder_in_itself_is_read_once(
+    artifacts: Path, into: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.entities import FileInfo  # noqa: PLC0415
+    from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository  # noqa: PLC0415
+
+    listed: list[str | None] = []
+
+    class Looped(LocalArtifactRepository):
+        def list_artifacts(self, path: str | None = None) -> Any:
+            listed.append(path)
+            assert len(listed) < 20
+            itself: Any = FileInfo(path or ".", True, None)
+            return [itself, *super().list_artifacts(path)]  # type: ignore[no-untyped-call]
+
+    monkeypatch.setattr(MlflowModels, "_repository", lambda _self, uri: Looped(uri))
+    assert allowing().fetch(str(artifacts / "linear"), into).is_dir()
+
+
+def test_an_address_that_is_none_is_unavailable(into: Path) -> None:
+    with pytest.raises(ModelUnavailable, match="Invalid IPv6 URL"):
+        allowing().fetch("http://[m", into)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Any]:
+    """A model registry without a server."""
+    import mlflow  # noqa: PLC0415
+
+    before = mlflow.get_tracking_uri()
+    yield mlflow.MlflowClient(f"sqlite:///{tmp_path}/registry")
+    mlflow.set_tracking_uri(before)
+
+
+def test_the_host_is_the_one_where_the_registry_says_that_the_files_are(
+    registry: Any, into: Path
+) -> None:
+    registry.create_registered_model("m")
+    registry.create_model_version("m", "https://evil/api/2.0/mlflow-artifacts/artifacts/m")
+    source = MlflowModels(registry.tracking_uri, policy=Policy(uri_hosts=["store"]))
+    with pytest.raises(PolicyRefused, match="come from the host 'evil'"):
+        source.fetch("models:/m/1", into)
+
+
+def test_what_is_fetched_is_what_the_policy_was_asked_about(
+    registry: Any, artifacts: Path, tmp_path: Path, into: Path
+) -> None:
+    """MLflow itself would fetch part 1 of what the alias `x` of the model `a` points to."""
+    source = MlflowModels(registry.tracking_uri, policy=Policy(models=["a@x"]))
+    for name, kind in (("a@x", "linear"), ("a", "forest")):
+        shutil.copytree(artifacts / kind, tmp_path / kind / "1")
+        shutil.copytree(artifacts / kind, tmp_path / kind, dirs_exist_ok=True)
+        registry.create_registered_model(name)
+        registry.create_model_version(name, str(tmp_path / kind))
+    registry.set_registered_model_alias("a", "x", "1")
+    fetched = source.fetch("models:/a@x/1", into)
+    assert contents(fetched)["MLmodel"] == contents(artifacts / "linear")["MLmodel"]
 
 
 def test_an_artifact_that_is_larger_than_it_was_said_to_be_is_not_loaded(artifacts: Path) -> None:
@@ -544,6 +622,60 @@ def test_an_estimator_inside_of_a_pyfunc_predicts_with_one_thread(tmp_path: Path
     predict = allowing(flavors=["pyfunc"]).load(folder)
     loaded = inspect.getclosurevars(predict).nonlocals["model"]
     assert loaded.unwrap_python_model().model.estimator.n_jobs == 1
+
+
+# --- in a process of its own ---
+
+
+class Misbehaves:
+    """A pyfunc that runs `python` when it is loaded in another process than this one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def save(self, python: str) -> Path:
+        from mlflow.pyfunc.model import PythonModel  # noqa: PLC0415
+
+        here = os.getpid()
+
+        class Misbehaving(PythonModel):
+            def load_context(self, context: Any) -> None:
+                if os.getpid() != here:
+                    exec(python)  # noqa: S102 - our own text
+
+            def predict(self, model_input: Any) -> Any:  # type: ignore[override]  # as MLflow documents
+                return np.ones(len(model_input))
+
+        return save_pyfunc(self._folder / "model", Misbehaving())
+
+
+@pytest.mark.parametrize(
+    ("python", "said"),
+    [
+        ("raise SystemExit", "ends the process with 0"),
+        ("import os; os._exit(0)", "ends the process with 0"),
+        ("import os; os.kill(os.getpid(), 9)", "ends the process with -9"),
+        ("raise ValueError('the first line\\nand the second')", "the first line and the second"),
+        ("input()", "EOFError"),
+    ],
+    ids=["sys_exit", "exit", "killed", "two_lines", "asks"],
+)
+def test_a_model_that_does_not_load_in_a_process_of_its_own_is_refused(
+    tmp_path: Path, python: str, said: str
+) -> None:
+    with pytest.raises(ModelRefused, match=said):
+        verify(Misbehaves(tmp_path).save(python), Policy(flavors=["pyfunc"]))
+
+
+def test_a_model_may_print_whatever_bytes_while_it_loads(tmp_path: Path) -> None:
+    folder = Misbehaves(tmp_path).save(r"import os; os.write(1, b'\xff')")
+    verify(folder, Policy(flavors=["pyfunc"]))
+
+
+def test_a_model_that_takes_too_long_to_load_is_refused(tmp_path: Path) -> None:
+    folder = Misbehaves(tmp_path).save("import time; time.sleep(600)")
+    with pytest.raises(ModelRefused, match="longer than 2 s"):
+        verify(folder, Policy(flavors=["pyfunc"]), timeout_s=2.0)
 
 
 # --- MLflow: what a model needs ---

@@ -11,18 +11,23 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import jsonschema
+import msgspec
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from app.backup import data_files, manifest
-from app.backup.cluster import Cluster
+from app.backup.cluster import Cluster, Place
+from app.backup.making import Progress
 from app.backup.manifest import Manifest
+from app.backup.rewriter import Rewriter
+from app.bootstrap import copying
+from app.domain.errors import BackupError
 from app.topics import reading, signals
 from tests.harness.instances import ROOT, Instance
 from tests.harness.world import World, record, until
@@ -259,6 +264,25 @@ def test_a_backup_waits_for_a_transaction_that_is_open_below_the_end(
     backup.join()
     assert [m[1] for m in in_backup(folder, "records")] == [0]
     assert unanswered(done[0]) == 1
+
+
+def test_what_kafka_deletes_before_its_topic_is_copied_is_no_fault(
+    world: World, folder: Path
+) -> None:
+    """Of a large topic something is always deleted meanwhile."""
+    name = topic(world, "dead_letters")
+    producer = Producer(world.client)
+    for _ in range(3):
+        producer.produce(name, b"", partition=0)
+    producer.flush(30)
+
+    def progress(role: str, done: int, total: int) -> None:
+        if role == "records" and done == total:
+            Cluster(world.client).delete_before({(name, 0): 2})
+
+    copying.back_up(world.settings, folder, progress)
+    part = read_manifest(folder).roles["dead_letters"].partitions[0]
+    assert (part.start, part.end, part.messages) == (2, 3, 1)
 
 
 def test_answers_are_left_out_from_the_committed_offset_of_their_record_on(
@@ -510,6 +534,88 @@ def test_topics_that_are_there_and_empty_are_taken_and_keep_their_settings(
     assert run(other, "topics", "check").returncode == 0
 
 
+def with_setting(backed_up: Path, folder: Path, role: str, setting: str, value: str) -> Path:
+    """Return a copy of a backup whose topic had one more setting."""
+    shutil.copytree(backed_up, folder)
+    whole = read_manifest(folder)
+    whole.roles[role].config[setting] = value
+    manifest.write(folder, whole)
+    return folder
+
+
+def test_a_setting_that_the_cluster_refuses_is_told_before_anything_is_made(
+    source: World, backed_up: Path, folder: Path
+) -> None:
+    odd = with_setting(backed_up, folder, "signals", "remote.storage.enable", "true")
+    other = beside(source)
+    for options in (["--check"], []):
+        refused = run(other, "restore", str(odd), *options)
+        assert refused.returncode == 3
+        assert "Tiered Storage" in refused.stderr
+        assert not exists(other, "redriven")
+    other.create_topics()
+    assert run(other, "restore", str(odd)).returncode == 0
+    assert held(other, "signals") == in_backup(odd, "signals")
+
+
+def test_more_replicas_than_there_are_brokers_are_told_before_anything_is_made(
+    source: World, backed_up: Path
+) -> None:
+    other = beside(source)
+    other.environment["DS_MODELS_TOPICS__REPLICATION"] = "3"
+    assert run(other, "restore", str(backed_up), "--check").returncode == 3
+    assert not exists(other, "redriven")
+
+
+@pytest.mark.parametrize("change", [{"value": b"x"}, {"key": b"x"}, {"appended_ms": 1}], ids=str)
+def test_a_message_that_is_read_again_another_is_told(
+    source: World, backed_up: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
+) -> None:
+    def send(
+        self: Rewriter, producer: Any, place: Place, entries: Sequence[data_files.Entry]
+    ) -> None:
+        written(self, producer, place, [msgspec.structs.replace(e, **change) for e in entries])
+
+    written = Rewriter._send
+    monkeypatch.setattr(Rewriter, "_send", send)
+    other = beside(source)
+    with pytest.raises(BackupError, match=r"differs at \d/\d+ from the backup"):
+        restore_here(other, backed_up)
+    assert run(other, "run").returncode == 3
+
+
+def test_messages_that_are_missing_when_it_is_read_again_are_told(
+    source: World, backed_up: Path
+) -> None:
+    other = beside(source)
+
+    def progress(what: str, _done: int, _total: int) -> None:
+        if what == "read again redriven":
+            delete_before(other, 1, log(other, "records")[1][1])
+
+    with pytest.raises(BackupError, match=r"has \d+ messages, the backup"):
+        restore_here(other, backed_up, progress)
+
+
+def restore_here(world: World, folder: Path, progress: Progress = lambda *_: None) -> None:
+    """Restore within this process."""
+    restorer = copying.restorer(world.settings, progress)
+    restorer.restore(folder, restorer.check(folder, round(time.time() * 1000)))
+
+
+def test_whoever_writes_while_it_is_read_again_is_told(source: World, backed_up: Path) -> None:
+    """Those records would have times of their own choice."""
+    other = beside(source)
+
+    def progress(what: str, done: int, total: int) -> None:
+        if what == "read again records" and done == total:
+            other.send([record(1)])
+
+    with pytest.raises(BackupError, match="somebody else writes there"):
+        restore_here(other, backed_up, progress)
+    assert run(other, "run").returncode == 3
+
+
 def test_empty_topics_with_other_partitions_are_refused(source: World, backed_up: Path) -> None:
     other = beside(source)
     other.environment["DS_MODELS_TOPICS__PARTITIONS"] = "3"
@@ -565,7 +671,7 @@ def test_a_backup_that_was_killed_leaves_none_and_the_next_one_is_whole(
 @pytest.mark.parametrize(
     "point",
     [
-        "app.backup.cluster:Cluster.create:2",
+        "app.backup.cluster:Cluster.create:7",  # the first five only check
         "app.backup.rewriter:Rewriter._do:1",
         "app.backup.rewriter:Rewriter._fill:1",
         "app.backup.rewriter:Rewriter._flush:2",  # within a transaction, which stays open

@@ -1,8 +1,10 @@
 """`config` and `config check` as commands, against the real broker and a real MLflow server."""
 
 import socket
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pytest
@@ -52,9 +54,31 @@ def test_all_is_well_when_all_is_there(world: World, tracking_uri: str) -> None:
         client.create_registered_model(MODEL)
     code, rows = app_json(world.environment, "config", "check", MLFLOW_TRACKING_URI=tracking_uri)
     assert (code, {row["status"] for row in rows}) == (0, {"good"}), rows
-    assert len(rows) == len(topic_specs(world.settings)) + 5
+    assert len(rows) == len(topic_specs(world.settings)) + 6
     shown = app(world.environment, "config", "check", MLFLOW_TRACKING_URI=tracking_uri)
     assert "All is well." in shown.stdout
+
+
+def test_the_files_of_the_newest_version_are_looked_at(
+    world: World, tracking_uri: str, tmp_path: Path
+) -> None:
+    """A version whose folder is empty, then one whose files are there."""
+    name = f"checked-{uuid.uuid4().hex[:8]}"
+    changes = {"MLFLOW_TRACKING_URI": tracking_uri, "DS_MODELS_MODEL__NAME": name}
+    client = mlflow.MlflowClient(tracking_uri)
+    client.create_registered_model(name)
+
+    def artifacts() -> dict[str, Any]:
+        _, rows = app_json(world.environment, "config", "check", **changes)
+        return next(row for row in rows if row["check"] == "model artifacts")
+
+    assert artifacts()["detail"] == "no version is registered yet: nothing to look at"
+    run = client.create_run("0")
+    client.create_model_version(name, f"{run.info.artifact_uri}/nothing", run.info.run_id)
+    empty = artifacts()
+    assert empty["status"] == "wrong"
+    assert "holds no MLmodel file" in empty["detail"]
+    assert "artifact store" in empty["remedy"]
 
 
 def test_everything_that_is_wrong_is_said_at_once(
@@ -109,7 +133,7 @@ def test_with_nobody_there_each_is_named_and_what_needs_it_is_unknown(world: Wor
     assert [s for check, s in status.items() if check.startswith("topic ")] == (
         ["unknown"] * len(topic_specs(world.settings))
     )
-    assert status["registered model"] == "unknown"
+    assert (status["registered model"], status["model artifacts"]) == ("unknown", "unknown")
     assert status["operator port"] == "good"
     shown = app(world.environment, "config", "check", **changes)
     assert shown.returncode == 8

@@ -3,6 +3,7 @@
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from app.tools.producing.simulated_records import records
 from app.topics.records import Record, RecordDecoder
 from models.register_model_in_mlflow import load
 from models.treasury_price_model import table_of
+from tests.contract.test_model_sources import signature
 from tests.e2e.test_with_mlflow import MODEL, real_instance, run_json, with_mlflow
 from tests.harness.instances import Instance
 from tests.harness.terminal import app, app_json
@@ -70,13 +72,45 @@ def test_announcing_a_pyfunc_is_refused_by_default_and_says_which_setting(
     assert world.plan_table(MODEL).plans == ()
 
 
+def test_a_version_that_does_not_load_is_announced_only_unseen(
+    world: World, tracking_uri: str
+) -> None:
+    import mlflow.pyfunc  # noqa: PLC0415 - takes seconds
+    from mlflow.pyfunc.model import PythonModel  # noqa: PLC0415
+
+    class Broken(PythonModel):
+        def load_context(self, context: Any) -> None:
+            raise ValueError("there are no weights")
+
+        def predict(self, model_input: Any) -> Any:  # type: ignore[override]  # as MLflow documents
+            return model_input.sum(axis=1)
+
+    with_mlflow(world, tracking_uri)
+    world.environment["DS_MODELS_MODEL__NAME"] = "broken"
+    mlflow.set_tracking_uri(tracking_uri)
+    mlflow.pyfunc.log_model(
+        name="model",
+        python_model=Broken(),
+        signature=signature(),
+        pip_requirements=[],
+        registered_model_name="broken",
+    )
+    refused = app(world.environment, "announce", "broken", "1", **ALLOWED)
+    assert refused.returncode == 7
+    assert "there are no weights" in refused.stderr
+    assert world.plan_table("broken").plans == ()
+    unseen = app(world.environment, "announce", "broken", "1", "--no-verify", **ALLOWED)
+    assert unseen.returncode == 0, unseen.stderr
+    assert len(world.plan_table("broken").plans) == 1
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"DS_MODELS_POLICY__MODELS": "other-*"}, "policy.models allows other-*"),
         ({"DS_MODELS_POLICY__URI_SCHEMES": "s3"}, "policy.uri_schemes allows s3"),
         ({"DS_MODELS_POLICY__URI_HOSTS": "mlflow.example"}, "files come from the host '127.0.0.1'"),
-        ({"DS_MODELS_POLICY__MAX_ARTIFACT_MB": "0.01"}, "policy.max_artifact_mb allows 0.0 MB"),
+        ({"DS_MODELS_POLICY__MAX_ARTIFACT_MB": "0.01"}, "policy.max_artifact_mb allows 0.01 MB"),
     ],
     ids=["models", "uri_schemes", "uri_hosts", "max_artifact_mb"],
 )

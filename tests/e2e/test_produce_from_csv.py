@@ -144,7 +144,9 @@ def test_a_missing_column_is_named_with_what_there_is(world: World) -> None:
         (("--bad", "0.1", "--bad-kind", "model_raised"), "is none of empty, too_large"),
         (("--drift", "nan"), "should be less than"),
         (("--seasonality", "nan"), "should be less than"),
-        (("--rate", "inf"), "not a finite number"),
+        (("--rate", "inf"), "should be less than"),
+        (("--rate", "1e308"), "should be less than"),
+        (("--series", "100000"), "should be less than"),
         (("--bad", "nan"), "should be less than"),
     ],
 )
@@ -164,6 +166,15 @@ def test_bad_records_are_of_the_kinds_that_were_chosen(world: World) -> None:
     assert code == 0
     assert summary["bad"].keys() == {"missing_field", "not_json"}
     assert summary["good"] + sum(summary["bad"].values()) == 2000
+
+
+def test_what_becomes_of_a_record_is_said_by_the_ranges_of_the_settings(world: World) -> None:
+    world.environment["DS_MODELS_RECORDS__RANGES"] = '{"interest_rate": [4, 1e307]}'
+    _, (summary,) = app_json(world.environment, "produce", "--count", "200")
+    assert summary["good"] > 0
+    assert summary["bad"].keys() == {"out_of_range"}
+    rows = app_json(world.environment, "inspect", world.settings.topics.records)[1]
+    assert sum("rejected" in row for row in rows) == summary["bad"]["out_of_range"]
 
 
 def test_without_a_count_it_goes_on_until_it_is_stopped_and_counts_all_the_same(

@@ -124,6 +124,18 @@ def test_what_is_not_there_ends_with_8(world: World) -> None:
     assert "no record with this id" in run.stdout
 
 
+def test_the_place_of_a_marker_is_no_record(world: World) -> None:
+    producer = Producer({**world.client, "transactional.id": world.settings.topics.records})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    producer.produce(world.settings.topics.records, record(0), b"k", 0)
+    producer.commit_transaction(30)
+    world.send([record(1)], partition=0)
+    assert the_trace(world, "0/0")["record"]["id"] == "r-0"
+    assert traces(world, "0/1") == []
+    assert the_trace(world, "0/2")["record"]["id"] == "r-1"
+
+
 def test_an_id_is_found_however_it_is_written_and_also_if_it_looks_like_a_place(
     world: World,
 ) -> None:

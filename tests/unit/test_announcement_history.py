@@ -2,9 +2,9 @@
 
 import pytest
 
-from app.domain.plans import Announcement, Plan, Void
+from app.domain.plans import Announcement, Entry, Plan, Void
 from app.tools.announcement_history import history, show
-from app.topics.announcements import Entry, Ignored
+from app.topics.announcements import Ignored
 
 NOW_MS = 1_700_000_000_000
 

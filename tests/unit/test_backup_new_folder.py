@@ -42,12 +42,14 @@ def test_a_folder_that_is_not_ours_is_refused_and_stays(tmp_path: Path) -> None:
     left = tmp_path / "monday.partial"
     left.mkdir()
     (left / "thesis.txt").write_bytes(b"precious")
+    (left / "manifest.json").write_bytes(b"of the thesis")
     with (
         pytest.raises(BackupError, match=r"thesis.txt is not of a backup"),
         new_folder(tmp_path / "monday"),
     ):
         pass
     assert (left / "thesis.txt").read_bytes() == b"precious"
+    assert (left / "manifest.json").read_bytes() == b"of the thesis"
 
 
 def test_two_at_once_do_not_write_the_same_folder(tmp_path: Path) -> None:

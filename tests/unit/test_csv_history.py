@@ -1,4 +1,6 @@
 import json
+import os
+import time
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -159,6 +161,19 @@ def test_a_file_that_is_not_there_or_is_none_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "none.csv", tmp_path):
         with pytest.raises(HistoryError, match="is no file"):
             next(read(path, {}, RecordDecoder()))
+    with pytest.raises(HistoryError, match="can't be read: File name too long"):
+        next(read(tmp_path / ("x" * 300), {}, RecordDecoder()))
+
+
+def test_a_file_whose_name_is_no_text_gives_its_bytes_as_the_key(tmp_path: Path) -> None:
+    (row,) = rows_of(tmp_path / os.fsdecode(b"caf\xe9.csv"), f"{HEADER}\n1,2,3,4\n")
+    assert row.key == b"caf\xe9"
+
+
+def test_a_long_cell_of_digits_is_read_at_once(file: Path) -> None:
+    begun = time.monotonic()
+    assert "expected a number" in fault(file, f"{HEADER}\n{'1' * 99_000}x,2,3,4\n")
+    assert time.monotonic() - begun < 5
 
 
 @pytest.mark.parametrize("text", ["interest_rate", "=interest_rate", "a=nothing", "a=", ""])

@@ -53,6 +53,10 @@ def test_any_other_scheme_is_refused(uri: str) -> None:
         Policy().require_uri(uri)
 
 
+def test_a_scheme_is_the_same_in_capitals() -> None:
+    Policy(uri_schemes=["S3"]).require_uri("s3://b/m")
+
+
 def test_the_password_of_a_refused_uri_is_not_told() -> None:
     with pytest.raises(PolicyRefused, match=r"u:\*\*\*@h"):
         Policy().require_uri("http://u:pw@h/m")
@@ -97,6 +101,10 @@ def test_a_name_is_read_as_mlflow_reads_it() -> None:
         ("https://store.example.evil/a", False),
         ("https://store.example@evil/a", False),
         ("mlflow-artifacts://evil/1/a", False),
+        ("http://evil\\@store.example/a", False),  # HTTP clients take the host to be `evil`
+        ("/srv/a", False),  # here, not on the MLflow server
+        ("file:/srv/a", False),
+        ("file://mlflow/srv/a", False),
     ],
 )
 def test_files_come_from_hosts_that_are_allowed(location: str, *, allowed: bool) -> None:
@@ -138,6 +146,8 @@ def test_a_skops_model_is_allowed_by_default() -> None:
         (changed("python_function", model_path="/etc/m"), "outside of the artifact"),
         (changed("sklearn", pickled_model="../m"), "outside of the artifact"),
         (changed("sklearn", skops_trusted_types=["os.system", 7]), "7, os.system"),
+        (changed("sklearn", skops_trusted_types=[["os.system"]]), "['os.system']"),
+        (changed("sklearn", skops_trusted_types=True), "True"),
     ],
 )
 def test_what_is_refused_by_default(flavors: Any, said: str) -> None:

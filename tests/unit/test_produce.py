@@ -1,5 +1,6 @@
 import hashlib
 import json
+import random
 from collections import Counter
 from collections.abc import Iterable
 from itertools import islice
@@ -10,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.domain.records import FEATURES, Reason, Rejection
+from app.domain.records import FEATURES, Range, Reason, Rejection
 from app.tools.producing import produce
 from app.tools.producing.bad_records import bad_kinds
-from app.tools.producing.samples import GOOD, Sample, Spoiler
+from app.tools.producing.samples import GOOD, Sample, Spoiler, judged
 from app.tools.producing.simulated_records import records, simulated
 from app.topics.records import Record, RecordDecoder
 
@@ -117,8 +118,25 @@ def test_the_pace_never_drifts_by_more_than_a_record(rate: float, seconds: float
 
 
 def test_a_summary_tells_signals_from_dead_letters() -> None:
-    summary = produce.Summary(10, {GOOD: 7, "CSV": 2, "cut off": 1}, {Reason.NOT_JSON: 3}, 2.0)
+    summary = produce.Summary(10, {Reason.NOT_JSON: 2, Reason.EMPTY: 1}, 2.0)
     assert (summary.good, summary.rate) == (7, 5.0)
+
+
+def test_a_record_is_cut_off_between_two_characters() -> None:
+    make, chance = bad_kinds()["cut off"].make, random.Random(0)
+    for _ in range(100):
+        assert (make({"id": "é" * 20}, chance) or b"").decode()
+
+
+def test_a_sample_becomes_what_the_decoder_of_the_stream_says() -> None:
+    samples = [
+        Sample(b"", b'{"interest_rate": 7}', GOOD, None),
+        Sample(b"", b"[]", "array", Reason.NOT_AN_OBJECT),
+        next(simulated(0, GOOD_ONLY))._replace(reason=Reason.OUT_OF_RANGE),
+    ]
+    wide = RecordDecoder(dict.fromkeys(FEATURES, Range(-1e308, 1e308)))
+    reasons = [Reason.MISSING_FIELD, Reason.NOT_AN_OBJECT, None]
+    assert [sample.reason for sample in judged(samples, wide)] == reasons
 
 
 @pytest.mark.parametrize("reason", sorted(set(Reason) - MODELS_OWN))

@@ -39,13 +39,13 @@ class Topic:
         on_progress: Any,
         follow: bool = False,
     ) -> Iterator[Message]:
-        assert not follow
         for number, at in first.items():
             self.begun[number].append(at)
         done: set[int] = set()
         for message in self._messages:
             number = message.partition
-            if number not in done and number in first and message.offset >= first[number]:
+            there = follow or message.offset < self.bounds[number][1]
+            if there and number not in done and number in first and message.offset >= first[number]:
                 yield message
                 if enough(number):
                     done.add(number)
@@ -120,6 +120,13 @@ def test_what_depends_on_all_before_it_is_read_from_the_beginning() -> None:
     wanted = Selection(LATEST, 2, from_beginning=True)
     assert [row.offset for row in topic.shows(wanted)] == [7, 8]
     assert topic.begun == {0: [0, 0]}
+
+
+def test_following_what_depends_on_all_before_it_shows_only_what_is_still_to_come() -> None:
+    topic = Topic(*(message(0, offset, offset) for offset in range(9)), ends={0: 7})
+    wanted = Selection(LATEST, follow=True, from_beginning=True)
+    assert [row.offset for row in topic.shows(wanted)] == [7, 8]
+    assert topic.begun == {0: [0]}
 
 
 def test_the_first_of_a_partition_are_enough() -> None:

@@ -204,6 +204,11 @@ def test_a_flavor_that_there_is_not_is_refused(config: Folder, text: str) -> Non
     assert "policy.flavors" in config.complaint(DS_MODELS_POLICY__FLAVORS=text)
 
 
+@pytest.mark.parametrize("text", ["0", "inf", "nan"])
+def test_a_size_that_bounds_nothing_is_named(config: Folder, text: str) -> None:
+    assert "policy.max_artifact_mb" in config.complaint(DS_MODELS_POLICY__MAX_ARTIFACT_MB=text)
+
+
 # --- mistakes ---
 
 

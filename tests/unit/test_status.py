@@ -2,10 +2,13 @@
 
 import io
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from rich.console import Console
 
 from app.domain.plans import Announcement, Plan, PlanTable
@@ -132,3 +135,11 @@ def test_the_screen_says_what_holds_and_nothing_of_a_report_reaches_the_terminal
     assert "▼ 12/s" in shown
     assert re.search(r"holding .* 0, 1 +│ 4 +│.*\n.*│ no_plan ", shown)
     assert "unknown" in shown
+
+
+@pytest.mark.parametrize("module", ["watching", "messages"])
+def test_what_only_looks_starts_without_the_imports_of_a_model(module: str) -> None:
+    slow = "{'mlflow', 'numpy', 'pandas', 'quixstreams'}"
+    ask = f"import sys; import app.cli, app.bootstrap.{module}; print({slow} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "set()"

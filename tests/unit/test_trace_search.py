@@ -64,10 +64,10 @@ def of(partition: int, *offsets: int) -> list[Source]:
 
 
 def search(
-    reader: Answers, *records: Row, to_end: bool = False, elsewhere: bool = False
+    reader: Answers, *records: Row, to_end: bool = False, everywhere: bool = False
 ) -> AnswerSearch:
     made = AnswerSearch(records, 2, 1_000, to_end=to_end)
-    look = made.elsewhere if elsewhere else made.where_they_belong
+    look = made.everywhere if everywhere else made.where_they_belong
     look(cast("TopicReader", reader), reader.row_of, lambda _read, _of: None)
     return made
 
@@ -106,18 +106,32 @@ def test_a_second_answer_is_looked_for_to_the_end() -> None:
     assert len(reader.read) == 4
 
 
-def test_only_the_partition_of_a_record_is_read_then_only_the_others() -> None:
+def test_only_the_partition_of_a_record_is_read_then_all() -> None:
     reader = Answers(of(0, 5), of(0, 7))
     assert search(reader, record(0, 7)).lacks([record(0, 7)])
     assert reader.read == [(0, 0)]
-    assert places(search(reader, record(0, 7), elsewhere=True), record(0, 7)) == [(1, 0)]
+    assert places(search(reader, record(0, 7), everywhere=True), record(0, 7)) == [(1, 0)]
+
+
+def test_what_was_skipped_and_answered_later_is_found_in_the_end() -> None:
+    reader = Answers(of(0, 6, 9, 10, 7, 8), [])
+    assert search(reader, record(0, 7)).lacks([record(0, 7)])
+    assert places(search(reader, record(0, 7), everywhere=True), record(0, 7)) == [(0, 3)]
+
+
+def test_an_answer_that_is_read_twice_is_one() -> None:
+    reader = Answers(of(0, 6, 7), [])
+    made = AnswerSearch([record(0, 6), record(0, 9)], 2, 1_000, to_end=True)
+    for look in (made.where_they_belong, made.everywhere):
+        look(cast("TopicReader", reader), reader.row_of, lambda _read, _of: None)
+    assert places(made, record(0, 6)) == [(0, 0)]
 
 
 def test_on_a_topic_of_other_partitions_all_are_read_and_none_a_second_time() -> None:
     reader = Answers(of(1, 5), of(1, 9), of(0, 7))
     assert places(search(reader, record(0, 7)), record(0, 7)) == [(2, 0)]
     assert len(reader.read) == 3
-    search(reader, record(0, 8), elsewhere=True)
+    search(reader, record(0, 8), everywhere=True)
     assert len(reader.read) == 3
 
 

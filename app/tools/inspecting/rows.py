@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from app.domain.plans import Void
+from app.domain.plans import Plan, Unstaged, Void
 from app.domain.records import Rejection
 from app.domain.times import instant
 from app.tools.watching.status import report_fields
@@ -20,9 +20,9 @@ class Row:
     """What a person wants to see of a message.
 
     Attributes:
-        kind: `record`, `signal`, `dead letter`, `announcement`, `void`, `report`, `left`,
-            `resume`; `raw` for a message that is none of what its topic promises, or of a topic
-            that is not ours.
+        kind: `record`, `signal`, `dead letter`, `announcement`, `void`, `staged`, `unstaged`,
+            `report`, `left`, `resume`; `raw` for a message that is none of what its topic promises,
+            or of a topic that is not ours.
         fields: What the message says, by name. Values that are not text stay bytes.
     """
 
@@ -143,15 +143,23 @@ def _announcement(model_name: str) -> Decode:
                 "even_if_last": entry.even_if_last,
                 "event_id": entry.event_id,
             }
+        if isinstance(entry, Unstaged):
+            return "unstaged", {
+                "model_name": entry.model_name,
+                "staged_offset": entry.staged_offset,
+                "why": entry.why,
+                "event_id": entry.event_id,
+            }
         announced = entry.announcement
-        return "announcement", {
+        effective = {"effective": instant(entry.effective_ms)} if isinstance(entry, Plan) else {}
+        return "announcement" if isinstance(entry, Plan) else "staged", {
             "model_name": announced.model_name,
             "model_version": announced.model_version,
             "model_uri": announced.model_uri,
             "digest": announced.digest,
             "features": list(announced.features),
             "guard_ms": announced.guard_ms,
-            "effective": instant(entry.effective_ms),
+            **effective,
             "run_id": announced.run_id,
             "event_id": announced.event_id,
             "why": announced.why,

@@ -23,6 +23,8 @@ _STYLES = {
     "dead letter": "red",
     "announcement": "cyan",
     "void": "magenta",
+    "staged": "cyan",
+    "unstaged": "dim",
     "report": "blue",
     "left": "dim",
     "resume": "magenta",

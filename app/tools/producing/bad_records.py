@@ -122,8 +122,8 @@ def _without_a_feature(record: dict[str, Any], chance: random.Random) -> bytes:
 
 
 def _cut_off(record: dict[str, Any], chance: random.Random) -> bytes:
-    whole = orjson.dumps(record)
-    return whole[: chance.randrange(1, len(whole))]
+    whole = orjson.dumps(record).decode()  # or the cut could go through a character
+    return whole[: chance.randrange(1, len(whole))].encode()
 
 
 def _not_utf8(record: dict[str, Any], chance: random.Random) -> bytes:

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ FIELDS = (*FEATURES, "id", "month", "key")
 ROW = "row"
 """The kind of a sample that is bad in the file."""
 
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _DAY = re.compile(r"([0-9]{4}-[0-9]{2})-[0-9]{2}")
 _LONGEST_SHOWN = 40  # characters of a cell
 
@@ -88,9 +89,9 @@ def read(
         HistoryError: The file can't be read, has no rows, lacks a column, or has a bad row; the
             line and the column are named.
     """
-    if not file.is_file():  # a pipe could not be read twice
-        raise HistoryError(f"{file} is no file")
     try:
+        if not file.is_file():  # a pipe could not be read twice
+            raise HistoryError(f"{file} is no file")
         with file.open(encoding="utf-8-sig", newline="") as opened:
             yield from _rows(file, csv.reader(opened, strict=True), columns, decoder, bad_rows)
     except OSError as error:
@@ -125,7 +126,7 @@ def _rows(
     reader = _Cells(file, lines)
     header = [name.strip() for name in next(reader, [])]
     places = _places(file, header, columns)
-    file_key = file.stem.encode()
+    file_key = os.fsencode(file.stem)
     empty = True
     for cells in reader:
         empty = False

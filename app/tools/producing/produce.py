@@ -10,7 +10,7 @@ from confluent_kafka import KafkaException, Producer
 
 from app.domain.errors import BrokerUnavailable, TopicsError
 from app.domain.records import Reason
-from app.tools.producing.samples import GOOD, Sample
+from app.tools.producing.samples import Sample
 
 _TICK_S = 0.05  # how often progress is told and the delivery reports are served
 _SHORTEST_PAUSE_S = 0.001  # the client counts in milliseconds, and 0 would spin
@@ -22,20 +22,18 @@ class Summary:
     """What was written, every record of it acknowledged by all replicas in sync.
 
     Attributes:
-        kinds: How many of each kind, `GOOD` among them.
         reasons: How many dead letters of each reason must come of it.
         seconds: From the first record to the last acknowledgement.
     """
 
     records: int
-    kinds: Mapping[str, int]
     reasons: Mapping[Reason, int]
     seconds: float
 
     @property
     def good(self) -> int:
         """How many signals must come of it."""
-        return self.kinds.get(GOOD, 0)
+        return self.records - sum(self.reasons.values())
 
     @property
     def rate(self) -> float:
@@ -71,7 +69,6 @@ def produce(
     if rate is not None and not rate > 0:
         raise ValueError(f"a rate of {rate} can't be kept")
     writer = _Writer(config, topic)
-    kinds: Counter[str] = Counter()
     reasons: Counter[Reason] = Counter()
     begun = time.monotonic()
     sent = 0
@@ -83,7 +80,6 @@ def produce(
         due = _CHUNK if rate is None else min(records_due(elapsed, rate) - sent, _CHUNK)
         while due and coming is not None:
             writer.write(coming)
-            kinds[coming.kind] += 1
             if coming.reason is not None:
                 reasons[coming.reason] += 1
             sent += 1
@@ -97,7 +93,6 @@ def produce(
     on_progress(sent)
     return Summary(
         records=sent,
-        kinds=dict(kinds),
         reasons=dict(reasons),
         seconds=time.monotonic() - begun,
     )

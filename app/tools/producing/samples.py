@@ -1,13 +1,14 @@
 """One message to send: of a good record, or by chance of one that is spoilt on purpose."""
 
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import orjson
 
-from app.domain.records import Reason
+from app.domain.records import Reason, Rejection
 from app.tools.producing.bad_records import bad_kinds
+from app.topics.records import RecordDecoder
 
 GOOD = "good"
 """The kind of a record that must get a signal."""
@@ -70,3 +71,16 @@ class Spoiler:
         kind = self._chance.choices(self._kinds, self._weights)[0]
         bad = self._bad[kind]
         return Sample(key, bad.make(record, self._chance), kind, bad.reason)
+
+
+def judged(samples: Iterable[Sample], decoder: RecordDecoder) -> Iterator[Sample]:
+    """Yield the samples with the reason that the stream gives: it depends on its settings.
+
+    Args:
+        samples: Whatever they are meant to become.
+        decoder: That of the stream.
+    """
+    for sample in samples:
+        verdict = decoder.decode(sample.value)
+        reason = verdict.reason if isinstance(verdict, Rejection) else None
+        yield sample if reason is sample.reason else sample._replace(reason=reason)

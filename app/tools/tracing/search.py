@@ -81,7 +81,7 @@ class AnswerSearch:
         self._source_partitions = source_partitions
         self._since = Start("time", min(row.appended_ms for row in records) - slack_ms)
         self._to_end = to_end
-        self._found: dict[Place, list[Row]] = defaultdict(list)
+        self._found: dict[Place, dict[tuple[str, int, int], Row]] = defaultdict(dict)
 
     def lacks(self, records: Iterable[Row]) -> bool:
         """Say whether no answer of one of these is found yet."""
@@ -89,8 +89,8 @@ class AnswerSearch:
 
     def answers_of(self, record: Row) -> tuple[Row, ...]:
         """Return the answers of a record that were found, in the order of their append times."""
-        answers = self._found.get((record.partition, record.offset), ())
-        return tuple(sorted(answers, key=lambda row: row.appended_ms))
+        answers = self._found.get((record.partition, record.offset), {})
+        return tuple(sorted(answers.values(), key=lambda row: row.appended_ms))
 
     def where_they_belong(
         self, reader: TopicReader, row_of: Callable[[Message], Row], on_progress: Progress
@@ -100,9 +100,7 @@ class AnswerSearch:
         if len(begin) != self._source_partitions:
             self._look(reader, begin, row_of, on_progress, lambda _partition: False)
             return
-        last = {
-            number: max(o for p, o in self._wanted if p == number) for number, _ in self._wanted
-        }
+        last = dict(sorted(self._wanted))
         reached = dict.fromkeys(last, -1)
 
         def note(message: Message) -> Row:
@@ -121,15 +119,17 @@ class AnswerSearch:
             lambda partition: not self._to_end and reached[partition] > last[partition],
         )
 
-    def elsewhere(
+    def everywhere(
         self, reader: TopicReader, row_of: Callable[[Message], Row], on_progress: Progress
     ) -> None:
-        """Look in the other partitions: of answers from when there were fewer or more."""
+        """Look in all partitions to their ends.
+
+        There were fewer or more when it was answered, or the group was set forth and back again,
+        so that later records were answered first.
+        """
         begin = reader.offsets(self._since)
-        if len(begin) == self._source_partitions:
-            known = {partition for partition, _ in self._wanted}
-            others = {number: at for number, at in begin.items() if number not in known}
-            self._look(reader, others, row_of, on_progress, lambda _partition: False)
+        if len(begin) == self._source_partitions:  # else this was done
+            self._look(reader, begin, row_of, on_progress, lambda _partition: False)
 
     def _look(
         self,
@@ -149,5 +149,5 @@ class AnswerSearch:
                 continue
             place = (fields["source_partition"], fields["source_offset"])
             if place in self._wanted:
-                self._found[place].append(row)
+                self._found[place][row.topic, row.partition, row.offset] = row
                 self._lacking.discard(place)

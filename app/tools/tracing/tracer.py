@@ -105,7 +105,7 @@ class Tracer:
         passed = [row for row in rows if row.offset < positions.get(row.partition, 0)]
         for topic in self._answers if search.lacks(passed) else ():
             with TopicReader(self._config, topic) as reader, self._bar(topic) as told:
-                search.elsewhere(reader, self._row, told)
+                search.everywhere(reader, self._row, told)
         return search
 
     def _row(self, message: Message) -> Row:

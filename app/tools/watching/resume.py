@@ -1,10 +1,15 @@
 """`resume`: tell instances that their circuit breaker holds to go on, and see that they do."""
 
-import time
-from collections.abc import Callable, Iterable
+from __future__ import annotations
 
-from app.telemetry.metrics import HoldReason
-from app.topics.status import Heard
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from app.telemetry.metrics import HoldReason
+    from app.topics.status import Heard
 
 _REASON: HoldReason = "too_many_dead_letters"
 _LOOK_S = 0.5

@@ -1,0 +1,224 @@
+"""What the reconciler does next, and that it ends in agreement whatever comes in between."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.errors import BrokerUnavailable, Refused
+from app.domain.plans import NO_PLAN, Announcement, Entry, Plan, Staged, Unstaged, Void
+from app.domain.reconciling import Action, Announce, OnTimeout, Rest, Stage, Unstage, next_action
+from app.registry.reconciler import Patience, Reconciler
+
+NOW_MS = 1_000_000
+PATIENCE_MS = 60_000
+
+
+def announcement(version: str, replaces: int | None = None) -> Announcement:
+    return Announcement("m", version, "uri", "digest", ("x",), 0, version, replaces=replaces)
+
+
+def plan(offset: int, version: str) -> Plan:
+    return Plan(offset, NOW_MS, announcement(version))
+
+
+def staged(offset: int, version: str, age_ms: int = 0) -> Staged:
+    return Staged(offset, NOW_MS - age_ms, announcement(version))
+
+
+def unstaged(offset: int, of: int) -> Unstaged:
+    return Unstaged(offset, NOW_MS, "m", of, "why", f"{offset}")
+
+
+def act(
+    *entries: Entry,
+    lacking: str | None = None,
+    on_timeout: OnTimeout = "give_up",
+    moved: bool = False,
+) -> Action:
+    return next_action(
+        "2",
+        entries,
+        lacking,
+        NOW_MS,
+        patience_ms=PATIENCE_MS,
+        on_timeout=on_timeout,
+        moved=moved,
+    )
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [],
+        [plan(0, "1")],
+        [plan(0, "2"), plan(1, "1")],
+        [plan(0, "1"), staged(1, "3")],
+        [plan(0, "1"), staged(1, "3"), unstaged(2, 1)],
+        [staged(0, "2"), unstaged(1, 0), plan(2, "1")],
+    ],
+)
+def test_a_wanted_version_that_is_not_the_newest_is_staged(entries: list[Entry]) -> None:
+    assert act(*entries) == Stage()
+
+
+def test_it_is_announced_once_all_have_it() -> None:
+    ready = staged(1, "2")
+    assert act(plan(0, "1"), ready) == Announce(ready)
+    waits = act(plan(0, "1"), ready, lacking="a (loading)")
+    assert waits == Rest("it is not loaded by a (loading)", waits=True)
+
+
+def test_after_the_time_it_is_given_up_or_announced_all_the_same() -> None:
+    late = staged(1, "2", age_ms=PATIENCE_MS)
+    given_up = act(plan(0, "1"), late, lacking="a (no)")
+    assert given_up == Unstage(late, "after 60 s it is not loaded by a (no)")
+    assert act(plan(0, "1"), late, lacking="a (no)", on_timeout="announce") == Announce(late)
+
+
+def test_what_was_given_up_is_left_alone_until_the_alias_has_moved() -> None:
+    entries: list[Entry] = [plan(0, "1"), staged(1, "2"), unstaged(2, 1)]
+    rests = act(*entries)
+    assert isinstance(rests, Rest)
+    assert not rests.agrees
+    assert not rests.waits
+    assert "was given up" in rests.why
+    assert act(*entries, moved=True) == Stage()
+
+
+def test_the_newest_plan_agrees_voided_or_not_and_what_else_is_staged_is_ended() -> None:
+    agrees = act(plan(0, "1"), plan(1, "2"))
+    assert agrees == Rest("version 2 is announced at offset 1", agrees=True)
+    voided = Void(2, NOW_MS, "m", 1, "gone", "v")
+    assert act(plan(0, "1"), plan(1, "2"), voided) == agrees
+    other = staged(2, "3")
+    assert isinstance(act(plan(1, "2"), other), Unstage)
+
+
+class World:
+    """A topic, an alias, and instances that load what they are told; shared by reconcilers."""
+
+    def __init__(self) -> None:
+        self.alias: str | None = "1"
+        self.log: list[Entry] = []
+        self.cannot_load: set[str] = set()
+        self.fails = 0
+
+    @property
+    def newest(self) -> int:
+        return max((one.offset for one in self.log if isinstance(one, Plan)), default=NO_PLAN)
+
+    def wanted(self) -> str | None:
+        if self.fails:
+            self.fails -= 1
+            raise BrokerUnavailable("away")
+        return self.alias
+
+    def entries(self) -> Sequence[Entry]:
+        return list(self.log)
+
+    def lacking(self, staged: Staged) -> str | None:
+        version = staged.announcement.model_version
+        return "a (no)" if version in self.cannot_load else None
+
+    def stage(self, version: str) -> Staged:
+        made = Staged(len(self.log), NOW_MS, announcement(version, self.newest))
+        self.log.append(made)
+        return made
+
+    def announce(self, staged: Staged) -> Plan:
+        made = Plan(len(self.log), NOW_MS, staged.announcement)
+        if made.announcement.is_outrun(self.newest):
+            raise Refused("another was faster")
+        self.log.append(made)
+        return made
+
+    def unstage(self, staged: Staged, why: str) -> None:
+        self.log.append(replace(unstaged(len(self.log), staged.offset), why=why))
+
+
+def reconciler(world: World, patience_s: float = 60) -> Reconciler:
+    return Reconciler(world, Patience(patience_s, "give_up"), clock_ms=lambda: NOW_MS)
+
+
+def versions(world: World) -> list[str]:
+    return [one.announcement.model_version for one in world.log if isinstance(one, Plan)]
+
+
+def test_it_settles_and_then_leaves_the_topic_alone() -> None:
+    world = World()
+    one = reconciler(world)
+    assert one.settle(lambda _s: False).agrees
+    world.alias = "2"
+    assert one.settle(lambda _s: False).agrees
+    before = list(world.log)
+    assert one.settle(lambda _s: False).agrees
+    assert world.log == before
+    assert versions(world) == ["1", "2"]
+
+
+def test_without_an_alias_it_does_nothing() -> None:
+    world = World()
+    world.alias = None
+    assert not reconciler(world).settle(lambda _s: False).agrees
+    assert world.log == []
+
+
+def test_a_version_that_is_given_up_is_tried_again_when_the_alias_has_been_elsewhere() -> None:
+    world = World()
+    one = reconciler(world, patience_s=0)
+    one.settle(lambda _s: False)
+    world.alias, world.cannot_load = "2", {"2"}
+    assert "was given up" in one.settle(lambda _s: False).why
+    assert "was given up" in reconciler(world, patience_s=0).settle(lambda _s: False).why
+    world.alias = "1"
+    assert one.settle(lambda _s: False).agrees
+    world.alias, world.cannot_load = "2", set()
+    assert one.settle(lambda _s: False).agrees
+    assert versions(world) == ["1", "2"]
+
+
+def test_it_goes_on_after_a_failure_and_ends_when_it_is_told() -> None:
+    world = World()
+    world.fails = 3
+    pauses = itertools.count()
+    reconciler(world).run(0, lambda _s: next(pauses) > 10)
+    assert versions(world) == ["1"]
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.sampled_from(["first", "second", "restart"]),
+            st.integers(1, 3).map(str),  # the alias moves
+            st.integers(1, 3).map(lambda n: f"announce {n}"),  # somebody does, without asking
+        ),
+        max_size=40,
+    )
+)
+def test_two_at_once_end_in_agreement_and_no_plan_replaces_one_unseen(steps: list[str]) -> None:
+    world = World()
+    both = {"first": reconciler(world), "second": reconciler(world)}
+    for step in steps:
+        if step in both:
+            try:
+                both[step].step()
+            except Refused:
+                continue
+        elif step == "restart":
+            both["first"] = reconciler(world)
+        elif step.startswith("announce"):
+            made = announcement(step.split()[1], world.newest)
+            world.log.append(Plan(len(world.log), NOW_MS, made))
+        else:
+            world.alias = step
+    for one in both.values():
+        # What was unstaged while the alias was elsewhere looks given up to whoever was restarted.
+        ended = one.settle(lambda _s: False)
+        assert ended.agrees or "was given up" in ended.why
+    plans = [one for one in world.log if isinstance(one, Plan)]
+    replaced = [one.announcement.replaces for one in plans]
+    assert replaced == [NO_PLAN, *(one.offset for one in plans[:-1])][: len(plans)]
