@@ -36,6 +36,7 @@ def application(parts: Parts) -> FastAPI:
         description="Models, their versions, the plans that put them in force, and predictions.",
         docs_url=None,  # they load scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would repeat whatever host was asked for
         exception_handlers={
             DsModelsError: _say,
             HTTPException: _say,
