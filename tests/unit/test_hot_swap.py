@@ -409,10 +409,11 @@ def test_a_version_that_failed_says_why_until_it_is_loaded(bench: Bench) -> None
 
 def test_a_refusal_by_the_policy_is_told_from_other_failures(bench: Bench) -> None:
     announced = bench.announced("1")
-    swap = bench.swap(Raising(load=PolicyRefused("the policy refuses it")), retry_max_s=0)
+    swap = bench.swap(Raising(load=PolicyRefused("the policy refuses it")), retry_max_s=30)
     assert swap.reason_why_not(announced) == "model_not_loaded"
     assert not swap.wait_for(announced, 10)
     assert swap.reason_why_not(announced) == "refused_by_policy"
+    bench.clock.now += 1  # only then it is tried again
     until(lambda: swap.get(announced), 10)
 
 

@@ -15,7 +15,7 @@ def router(parts: Parts) -> APIRouter:
 
     @routes.get("/plans", summary="The history of plans", responses=refusals())
     def plans() -> Plans:
-        """Every plan and void, when and why, in the order of the topic."""
+        """Every plan, void and staged version, when and why, in the order of the topic."""
         return Plans(plans=[dict(row) for row in parts.history()])
 
     @routes.get("/in-force", summary="What is in force", responses=refusals())
