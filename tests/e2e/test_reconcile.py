@@ -7,10 +7,11 @@ import mlflow
 import pytest
 
 from app.domain.plans import NO_PLAN
+from tests.e2e.conftest import Trained
 from tests.e2e.test_command_line import app
 from tests.e2e.test_staging import TOO_SMALL, live
 from tests.e2e.test_void import flow, wait_until_in_force
-from tests.e2e.test_with_mlflow import MODEL, real_instance, train, with_mlflow
+from tests.e2e.test_with_mlflow import MODEL, real_instance, with_mlflow
 from tests.harness.instances import Instance
 from tests.harness.world import World, until
 
@@ -18,17 +19,13 @@ ALIAS = "champion"
 
 
 class Registry:
-    """The model in MLflow, with versions that are announced nowhere."""
+    """The model in MLflow, and the alias that anybody may move."""
 
-    def __init__(self, world: World, address: str, folder: Path, kinds: tuple[str, ...]) -> None:
+    def __init__(self, world: World, address: str) -> None:
         with_mlflow(world, address)
         world.environment["DS_MODELS_RECONCILER__EVERY_S"] = "0.3"
         self._world = world
         self._client = mlflow.MlflowClient(address)
-        self.versions = [
-            train(world, kind, folder / f"{at}.pkl", announce=False)["version"]
-            for at, kind in enumerate(kinds)
-        ]
 
     def move(self, version: str) -> None:
         self._client.set_registered_model_alias(MODEL, ALIAS, version)
@@ -46,10 +43,10 @@ def reconciler(world: World, log: Path) -> Instance:
 
 
 def test_a_moved_alias_is_served_by_all_and_no_record_waits_for_it(
-    world: World, tracking_uri: str, tmp_path: Path
+    world: World, tracking_uri: str, trained: Trained, tmp_path: Path
 ) -> None:
-    registry = Registry(world, tracking_uri, tmp_path, ("linear", "forest"))
-    first, second = registry.versions
+    registry = Registry(world, tracking_uri)
+    first, second = trained.linear, trained.forest
     registry.move(first)
     with (
         reconciler(world, tmp_path / "r.log") as one,
@@ -76,9 +73,10 @@ def test_a_moved_alias_is_served_by_all_and_no_record_waits_for_it(
 
 
 def test_many_moves_by_many_and_two_reconcilers_end_in_agreement(
-    world: World, tracking_uri: str, tmp_path: Path
+    world: World, tracking_uri: str, trained: Trained, tmp_path: Path
 ) -> None:
-    registry = Registry(world, tracking_uri, tmp_path, ("linear", "linear", "linear"))
+    registry = Registry(world, tracking_uri)
+    registry.move(trained.linear)
     with (
         reconciler(world, tmp_path / "r1.log") as one,
         reconciler(world, tmp_path / "r2.log") as other,
@@ -87,7 +85,7 @@ def test_many_moves_by_many_and_two_reconcilers_end_in_agreement(
         a.wait_for_event("partitions.assigned", timeout_s=120)
         until(lambda: len(registry.announced()) == 1, 120)
         with ThreadPoolExecutor(4) as clients:
-            moves = [registry.versions[at % 3] for at in range(50)]
+            moves = [trained.forest, trained.linear] * 25
             list(clients.map(registry.move, moves))
         until(lambda: registry.announced()[-1] == registry.alias, 120)
         last = world.plan_table(MODEL).plans[-1].offset
@@ -100,9 +98,10 @@ def test_many_moves_by_many_and_two_reconcilers_end_in_agreement(
 
 @pytest.mark.parametrize("call", ["stage", "announce"])
 def test_one_that_is_killed_is_followed_by_the_next(
-    world: World, tracking_uri: str, tmp_path: Path, call: str
+    world: World, tracking_uri: str, trained: Trained, tmp_path: Path, call: str
 ) -> None:
-    registry = Registry(world, tracking_uri, tmp_path, ("linear",))
+    registry = Registry(world, tracking_uri)
+    registry.move(trained.linear)
     world.environment["KILL_AFTER"] = f"app.registry.announcer:{call}:1"
     killed = Instance(
         world.environment,
@@ -114,15 +113,15 @@ def test_one_that_is_killed_is_followed_by_the_next(
         assert killed.wait() == -9
     done = app(world, "reconcile", "--once")
     assert done.returncode == 0, done.stderr
-    assert registry.announced() == registry.versions
+    assert registry.announced() == [trained.linear]
     assert "is announced at offset 1" in done.stdout
 
 
 def test_a_version_that_one_instance_cannot_load_is_given_up_and_said(
-    world: World, tracking_uri: str, tmp_path: Path
+    world: World, tracking_uri: str, trained: Trained, tmp_path: Path
 ) -> None:
-    registry = Registry(world, tracking_uri, tmp_path, ("linear", "forest"))
-    first, second = registry.versions
+    registry = Registry(world, tracking_uri)
+    first, second = trained.linear, trained.forest
     registry.move(first)
     assert app(world, "reconcile", "--once").returncode == 0
     before, world.environment = world.environment, world.environment | TOO_SMALL

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from app.registry import announcer
+from tests.e2e.conftest import Trained
 from tests.e2e.test_command_line import app, rows
 from tests.e2e.test_void import flow, wait_until_in_force
-from tests.e2e.test_with_mlflow import MODEL, real_instance, train, with_mlflow
+from tests.e2e.test_with_mlflow import MODEL, real_instance, with_mlflow
 from tests.harness import models
 from tests.harness.instances import Instance
 from tests.harness.terminal import app_json
@@ -16,12 +17,12 @@ TOO_SMALL = {"DS_MODELS_POLICY__MAX_ARTIFACT_MB": "0.01"}
 
 
 def test_one_of_three_that_cannot_load_it_keeps_all_as_before_and_without_it_all_turn(
-    world: World, tracking_uri: str, tmp_path: Path
+    world: World, tracking_uri: str, trained: Trained, tmp_path: Path
 ) -> None:
     with_mlflow(world, tracking_uri)
-    first = train(world, "linear", tmp_path / "one.pkl")
-    second = train(world, "forest", tmp_path / "two.pkl", announce=False)
-    command = ("announce", MODEL, second["version"], "--when-loaded", "--timeout", "12")
+    first, second = trained.linear, trained.forest
+    rows(world, "announce", MODEL, first, "--no-verify")
+    command = ("announce", MODEL, second, "--when-loaded", "--timeout", "12")
     with (
         real_instance(world, tmp_path / "a.log") as a,
         real_instance(world, tmp_path / "b.log") as b,
@@ -39,7 +40,7 @@ def test_one_of_three_that_cannot_load_it_keeps_all_as_before_and_without_it_all
             assert refused.stderr.count("the policy refuses it") == 1
             c.kill()
         for instance in (a, b):
-            instance.wait_for_event("model.loaded", version=second["version"])
+            instance.wait_for_event("model.loaded", version=second)
             instance.wait_for_event("version.unstaged")
         history = rows(world, "announcements")
         assert [row["status"] for row in history] == ["in force", "was staged", "unstaged"]
@@ -48,7 +49,7 @@ def test_one_of_three_that_cannot_load_it_keeps_all_as_before_and_without_it_all
         with flow(world) as sent:
             until(lambda: sent["records"] > 200)
             (done,) = rows(world, *command)
-            assert done["version"] == second["version"]
+            assert done["version"] == second
             wait_until_in_force(world.plan_table(MODEL).plans[1])
             mark = sent["records"]
             until(lambda: sent["records"] > mark + 200)
@@ -57,7 +58,7 @@ def test_one_of_three_that_cannot_load_it_keeps_all_as_before_and_without_it_all
         assert [a.stop(), b.stop()] == [0, 0]
     found = world.assert_each_answered_once(model=MODEL)
     versions = {signal.model_version for _, signal in found.signals}
-    assert versions == {first["version"], second["version"]}
+    assert versions == {first, second}
 
 
 def live(world: World) -> int:
@@ -94,16 +95,15 @@ def test_an_instance_that_joins_meanwhile_loads_what_is_staged_before_it_serves(
 
 
 def test_stage_says_how_far_each_instance_is(
-    world: World, tracking_uri: str, tmp_path: Path
+    world: World, tracking_uri: str, trained: Trained, tmp_path: Path
 ) -> None:
     with_mlflow(world, tracking_uri)
-    only = train(world, "linear", tmp_path / "one.pkl", announce=False)
-    (alone,) = rows(world, "stage", MODEL, only["version"])
+    (alone,) = rows(world, "stage", MODEL, trained.linear)
     assert alone["instances"] == []
     with real_instance(world, tmp_path / "a.log") as instance:
         instance.wait_for_event("model.loaded", timeout_s=120)
         until(lambda: live(world) == 1)
-        (again,) = rows(world, "stage", MODEL, only["version"], "--no-verify")
+        (again,) = rows(world, "stage", MODEL, trained.linear, "--no-verify")
         assert [one["state"] for one in again["instances"]] == ["loaded"]
         assert instance.stop() == 0
     table = world.plan_table(MODEL)
