@@ -71,15 +71,14 @@ def play(stage: Stage, read: Settings, rate: float, bad: float, seconds: float) 
     flow.start()
     stage.wait_for("stream.holds", instances=2)
     say(f"{rate:,.0f} records a second flow; no model is announced, so both instances hold")
-    first = train(stage, "linear", months=600)
+    announced = put_in_force(stage, train(stage, "linear", months=600))
     stage.wait_for("stream.resumed", instances=2)
-    say(f"{first}: the instances load it and catch up")
+    say(f"{announced}: the instances load it and catch up")
     caught_up(read, flow)
     steady_from = time.time()
     watch(seconds, "watching version 1 answer")
-    second = train(stage, "forest", months=5_000)
-    stage.wait_for("model.loaded", instances=2, version="2")
-    say(f"{second}: loaded aside by both while version 1 answers")
+    announced = put_in_force(stage, train(stage, "forest", months=5_000), "--when-loaded")
+    say(f"{announced}: both had loaded it aside while version 1 answered")
     watch(seconds, "watching version 2 answer")
     produced = flow.stop()
     with console.status("waiting for the last answers"):
@@ -129,16 +128,24 @@ class Flow:
             self._failure = failure
 
 
-def train(stage: Stage, kind: str, months: int) -> str:
-    """Train, register and announce with the script that a data scientist uses."""
-    with console.status(f"training a {kind} model on {months:,} months, registering, announcing"):
+def train(stage: Stage, kind: str, months: int) -> dict[str, Any]:
+    """Train and register with the script that a data scientist uses."""
+    with console.status(f"training a {kind} model on {months:,} months, registering"):
         made: dict[str, Any] = stage.script(
             "models/train_and_register_model.py",
             *("--kind", kind, "--months", str(months), "--output", str(FOLDER / f"{kind}.pkl")),
+            "--no-announce",
         )
+    return made
+
+
+def put_in_force(stage: Stage, made: dict[str, Any], *options: str) -> str:
+    """Announce a version with the command that everybody uses."""
+    with console.status(f"announcing version {made['version']}"):
+        plan = stage.script("-m", "app", "announce", made["name"], made["version"], *options)
     return (
-        f"version {made['version']} ({kind}, RMSE {made['rmse']:.2f}) is announced, "
-        f"in force from {made['effective'][11:23]}"
+        f"version {made['version']} ({made['kind']}, RMSE {made['rmse']:.2f}) is announced, "
+        f"in force from {plan['effective_from'][11:23]}"
     )
 
 
