@@ -92,11 +92,13 @@ class Course:
             "DS_MODELS_MODEL__CACHE_DIR": str(folder / "cache"),
             "DS_MODELS_TOPICS__RECORDS": self._name("records"),
             "DS_MODELS_TOPICS__STATUS": self._name("status"),
+            "DS_MODELS_TOPICS__REDRIVEN": self._name("redriven"),
             "DS_MODELS_TOPICS__PARTITIONS": str(PARTITIONS),
             "DS_MODELS_LOG__FORMAT": "json",
         }
         (folder / "config").mkdir()  # empty: the defaults are what is measured
-        self._topics = [self.records, self._environment["DS_MODELS_TOPICS__STATUS"]]
+        ours = ("RECORDS", "STATUS", "REDRIVEN")
+        self._topics = [self._environment[f"DS_MODELS_TOPICS__{name}"] for name in ours]
 
     def __enter__(self) -> Self:
         self._create(settings.read(self._environment), *self._topics)
