@@ -94,6 +94,7 @@ class Course:
             "DS_MODELS_TOPICS__STATUS": self._name("status"),
             "DS_MODELS_TOPICS__REDRIVEN": self._name("redriven"),
             "DS_MODELS_TOPICS__PARTITIONS": str(PARTITIONS),
+            "DS_MODELS_POLICY__URI_SCHEMES": "file",
             "DS_MODELS_LOG__FORMAT": "json",
         }
         (folder / "config").mkdir()  # empty: the defaults are what is measured
