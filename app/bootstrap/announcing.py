@@ -2,9 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from app.bootstrap import history, parts
 from app.domain.errors import Refused
@@ -36,14 +34,8 @@ def announce_version(  # the arguments are those of the command
         TopicsError: The announcement topic is missing or breaks a promise.
     """
     _require_announcement_topic(settings)
-    announcement = announcer.prepare(
-        parts.models(settings),
-        name,
-        version,
-        guard_ms=settings.announcements.guard_ms,
-        effective_from_ms=effective_from_ms,
-        why=why,
-        check=_verify(settings) if check else None,
+    announcement = _prepare(
+        settings, name, version, effective_from_ms=effective_from_ms, why=why, check=check
     )
     return _append(settings, announcement, newest_plan(history.announced(settings)))
 
@@ -59,14 +51,7 @@ def stage(settings: Settings, name: str, version: str, *, why: str | None, check
     """
     _require_announcement_topic(settings)
     newest = newest_plan(history.announced(settings))
-    announcement = announcer.prepare(
-        parts.models(settings),
-        name,
-        version,
-        guard_ms=settings.announcements.guard_ms,
-        check=_verify(settings) if check else None,
-        why=why,
-    )
+    announcement = _prepare(settings, name, version, why=why, check=check)
     named = replace(announcement, replaces=newest)
     return announcer.stage(parts.kafka(settings), settings.topics.announcements, named)
 
@@ -128,14 +113,7 @@ def roll_back(
     table = PlanTable.of(entries)
     rollback = rollback_of(table, round(time.time() * 1000))
     served = rollback.target.announcement
-    announcement = announcer.prepare(
-        parts.models(settings),
-        served.model_name,
-        served.model_version,
-        guard_ms=settings.announcements.guard_ms,
-        check=_verify(settings) if check else None,
-        why=why,
-    )
+    announcement = _prepare(settings, served.model_name, served.model_version, why=why, check=check)
     if announcement.digest != served.digest:
         raise Refused(
             f"the files of version {served.model_version} are not those that served: they have "
@@ -176,8 +154,24 @@ def _append(settings: Settings, announcement: Announcement, replaces: int) -> Pl
     return announcer.announce(parts.kafka(settings), settings.topics.announcements, named)
 
 
-def _verify(settings: Settings) -> Callable[[Path], None]:
-    return lambda folder: verify(folder, parts.policy(settings))
+def _prepare(
+    settings: Settings,
+    name: str,
+    version: str,
+    *,
+    effective_from_ms: int | None = None,
+    why: str | None,
+    check: bool,
+) -> Announcement:
+    return announcer.prepare(
+        parts.models(settings),
+        name,
+        version,
+        guard_ms=settings.announcements.guard_ms,
+        effective_from_ms=effective_from_ms,
+        check=(lambda folder: verify(folder, parts.policy(settings))) if check else None,
+        why=why,
+    )
 
 
 def _require_announcement_topic(settings: Settings) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from pathlib import Path  # noqa: TC003 - typer reads it
@@ -10,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.terminal import read_settings
+from app.commands.terminal import predict_with_one_thread, read_settings
 
 
 def registry(
@@ -35,8 +34,7 @@ def registry(
     """
     for number in (signal.SIGTERM, signal.SIGINT):  # until the server has handlers of its own
         signal.signal(number, lambda *_: sys.exit(0))
-    for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[threads] = "1"  # a sum must not depend on who comes first
+    predict_with_one_thread()
 
     import structlog  # noqa: PLC0415
 

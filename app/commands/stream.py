@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.terminal import read_settings
+from app.commands.terminal import predict_with_one_thread, read_settings
 
 
 def run(
@@ -38,8 +38,7 @@ def run(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):  # until the stream has handlers of its own
         signal.signal(number, lambda *_: stop.set() if workers > 1 else sys.exit(0))
-    for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[threads] = "1"  # a sum must not depend on who comes first
+    predict_with_one_thread()
 
     from app.bootstrap import processes, streaming  # noqa: PLC0415
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,6 +39,15 @@ def _reason(text: str | None) -> str | None:
     except UnicodeEncodeError as error:
         raise typer.BadParameter("it is not UTF-8") from error
     return text.strip()
+
+
+def predict_with_one_thread() -> None:
+    """Make predictions repeatable: a sum must not depend on which thread comes first.
+
+    To be called before numpy is imported.
+    """
+    for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[threads] = "1"
 
 
 def read_settings(**said: Any) -> Settings:

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from app.domain.errors import SettingsError
 from app.service.gate import LOOPBACK
+from app.telemetry.http import write_address
 
 log = structlog.get_logger()
 _END_WITHIN_S = 20
@@ -61,14 +62,7 @@ def serve(app: FastAPI, listening: socket.socket, address_file: Path | None) -> 
     address = address_of(listening)
     log.info("registry.listens", address=address)
     if address_file is not None:
-        try:
-            new = address_file.with_name(f"{address_file.name}.new")
-            new.write_text(address)
-            new.replace(address_file)
-        except OSError as error:
-            raise SettingsError(
-                f"the address can't be written to {address_file}: {error}"
-            ) from error
+        write_address(address, address_file)
     for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises what it caught once more
         signal.signal(number, _nothing)
     config = uvicorn.Config(

@@ -60,12 +60,7 @@ class OperatorPort:
         Raises:
             SettingsError: The file can't be written.
         """
-        try:
-            new = file.with_name(f"{file.name}.new")
-            new.write_text(self.address)
-            new.replace(file)
-        except OSError as error:
-            raise SettingsError(f"the address can't be written to {file}: {error}") from error
+        write_address(self.address, file)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -111,3 +106,17 @@ class _Handler(WSGIRequestHandler):
     def address_string(self) -> str:
         """Return the client's address, not its name."""
         return str(self.client_address[0])
+
+
+def write_address(address: str, file: Path) -> None:
+    """Write an address to a file, at once as a whole: whoever sees the file can read it.
+
+    Raises:
+        SettingsError: The file can't be written.
+    """
+    try:
+        new = file.with_name(f"{file.name}.new")
+        new.write_text(address)
+        new.replace(file)
+    except OSError as error:
+        raise SettingsError(f"the address can't be written to {file}: {error}") from error

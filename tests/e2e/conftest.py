@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.e2e.test_with_mlflow import MODEL, run_json
+from tests.e2e.test_with_mlflow import run_json, training_environment
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,7 @@ class Trained:
 def trained(tracking_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """Train them once: it takes seconds."""
     folder = tmp_path_factory.mktemp("trained")
-    environment = {
-        "MLFLOW_TRACKING_URI": tracking_uri,
-        "DS_MODELS_MODEL__NAME": MODEL,
-        "DS_MODELS_CONFIG": str(folder),
-    }
+    environment = training_environment(tracking_uri, folder)
 
     def train(kind: str) -> str:
         made = run_json(

@@ -17,7 +17,13 @@ from app.topics.records import Record, RecordDecoder
 from models.register_model_in_mlflow import load
 from models.treasury_price_model import table_of
 from tests.contract.test_model_sources import signature
-from tests.e2e.test_with_mlflow import MODEL, real_instance, run_json, with_mlflow
+from tests.e2e.test_with_mlflow import (
+    MODEL,
+    real_instance,
+    run_json,
+    training_environment,
+    with_mlflow,
+)
 from tests.harness.instances import Instance
 from tests.harness.terminal import app, app_json
 from tests.harness.world import World
@@ -37,11 +43,7 @@ class Registered:
 @pytest.fixture(scope="module")
 def pyfunc(tracking_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Registered:
     folder = tmp_path_factory.mktemp("pyfunc")
-    environment = {
-        "MLFLOW_TRACKING_URI": tracking_uri,
-        "DS_MODELS_MODEL__NAME": MODEL,
-        "DS_MODELS_CONFIG": str(folder),
-    }
+    environment = training_environment(tracking_uri, folder)
     pickle = folder / "model.pkl"
     training = ("--kind", "forest", "--months", "500", "--output", str(pickle))
     run_json(environment, "models/train_and_pickle_model.py", *training)

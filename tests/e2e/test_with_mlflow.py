@@ -59,6 +59,15 @@ def train(world: World, kind: str, pickle: Path, *, announce: bool = True) -> di
     )
 
 
+def training_environment(tracking_uri: str, folder: Path) -> dict[str, str]:
+    """What the training scripts need, and no broker."""
+    return {
+        "MLFLOW_TRACKING_URI": tracking_uri,
+        "DS_MODELS_MODEL__NAME": MODEL,
+        "DS_MODELS_CONFIG": str(folder),
+    }
+
+
 def real_instance(world: World, log: Path) -> Instance:
     return Instance(world.environment, log, module="app", arguments=("run",))
 
