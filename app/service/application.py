@@ -17,12 +17,23 @@ from app.service.gate import Gate
 from app.service.outside import Outside
 from app.service.parts import Parts
 from app.service.problems import answer
-from app.service.routes import artifacts, audit, models, operator, plans, predict, uploads, versions
+from app.service.routes import (
+    artifacts,
+    audit,
+    models,
+    operator,
+    plans,
+    predict,
+    retirements,
+    serving,
+    uploads,
+    versions,
+)
 from app.service.routes.common import DIGEST_HEADER
 
 Application = FastAPI
 API = "/api/v1"
-_ROUTERS = (models, versions, uploads, artifacts, predict, plans, audit)
+_ROUTERS = (models, versions, uploads, artifacts, predict, serving, retirements, plans, audit)
 
 
 def application(parts: Parts) -> FastAPI:
