@@ -13,6 +13,7 @@ from app.service.model_zip import Limits
 from app.service.predicting import Predictor
 from app.service.rate import Rate
 from app.service.tokens import Tokens
+from app.service.webhooks import Webhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,10 @@ class Parts:
         history: The announcement topic, a row for each message.
         in_force: The plan in force, and those to come.
         instances: What each instance says of itself.
+        reconciler: What the reconciler of this service does, as `ReconcilerState` has it.
+        look_again: Has it look at once, if it runs here; never blocks.
         checks: By what it is about, what raises if that is away.
+        webhooks: Those of MLflow, None if nobody may send any.
         dev: Whether anybody on this machine may do everything.
         cors_origins: Whose pages may call.
     """
@@ -59,7 +63,10 @@ class Parts:
     history: Callable[[], Sequence[Mapping[str, Any]]]
     in_force: Callable[[], Mapping[str, Any]]
     instances: Callable[[], Sequence[Mapping[str, Any]]]
+    reconciler: Callable[[], Mapping[str, Any]]
+    look_again: Callable[[], None]
     checks: Mapping[str, Callable[[], None]]
     bounds: Bounds
+    webhooks: Webhooks | None = None
     dev: bool = False
     cors_origins: Sequence[str] = ()
