@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import httpx
 import pytest
 
 from app.service.roles import Role
+from tests.e2e.test_with_mlflow import real_instance
 from tests.harness.registry_service import (
     RegistryService,
     artifact,
@@ -32,6 +34,7 @@ class Site:
             **database_in(folder),
             "MLFLOW_TRACKING_URI": tracking_uri,
             "DS_MODELS_MODEL__NAME": self.model,
+            "DS_MODELS_SERVICE__BURST": "1000",
             "DS_MODELS_RECONCILER__EVERY_S": "3600",  # only what calls it makes it look
         }
         self.tokens = {role: token(world.environment, role.value, role) for role in Role}
@@ -171,6 +174,44 @@ def test_one_key_promotes_once_and_what_is_not_there_or_not_ours_is_said(site: S
         other = client.post(f"{site.service.address}/api/v1/models/other/rollback")
         assert other.status_code == 409
         assert "this service puts versions of" in other.json()["detail"]
+
+
+def test_many_promotions_by_many_through_two_services_end_in_agreement(
+    site: Site, tmp_path: Path
+) -> None:
+    with (
+        RegistryService(site.world.environment, tmp_path, "second") as second,
+        real_instance(site.world, tmp_path / "a.log") as instance,
+    ):
+        instance.wait_for_event("partitions.assigned", timeout_s=120)
+
+        def promote(number: int) -> int:
+            service = (site.service, second)[number % 2]
+            version = 1 + number % 3 % 2
+            path = f"/api/v1/models/{site.model}/versions/{version}/promote"
+            with service.client(site.tokens[Role.PROMOTER]) as client:
+                return client.post(path, params={"why": f"promotion {number}"}).status_code
+
+        with ThreadPoolExecutor(4) as clients:
+            assert set(clients.map(promote, range(50))) == {202}
+
+        def agree() -> bool:
+            alias = site.get(f"models/{site.model}")["aliases"]["champion"]
+            return bool(site.get("reconciler")["agrees"]) and site.plans()[-1] == alias
+
+        until(agree, 120)
+        last = site.world.plan_table(site.model).plans[-1]
+        version = last.announcement.model_version
+
+        def served() -> bool:
+            (live,) = [one for one in site.get("instances")["instances"] if one["live"]]
+            return live["in_force"] is not None and live["in_force"]["offset"] == last.offset
+
+        until(served, 60, f"version {version} served")
+        assert [second.stop(), instance.stop()] == [0, 0]
+    assert site.plans()[-1] == version == site.get(f"models/{site.model}")["aliases"]["champion"]
+    plans = site.world.plan_table(site.model).plans
+    assert [p.announcement.replaces for p in plans[1:]] == [p.offset for p in plans[:-1]]
 
 
 @pytest.mark.parametrize(
