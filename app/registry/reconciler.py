@@ -26,6 +26,7 @@ class Reconciler:
     Args:
         world: What it looks at and changes.
         patience: With instances that don't load.
+        moved: Whether the alias was moved just now, so that what was given up is tried again.
         clock_ms: Unix milliseconds.
         reported: Told what it sees and does.
     """
@@ -34,6 +35,8 @@ class Reconciler:
         self,
         world: World,
         patience: Patience,
+        *,
+        moved: bool = False,
         clock_ms: Callable[[], float] = lambda: time.time() * 1000,
         reported: Reported | None = None,
     ) -> None:
@@ -44,8 +47,13 @@ class Reconciler:
         self._seen: str | None = None
         self._looked_up: str | None = None  # where the alias was at this try
         self._failures = 0
-        self._moved = False
+        self._moved = moved
         self._said: str | None = None
+
+    @property
+    def wanted(self) -> str | None:
+        """The version that the alias named at the last look, None if it named none."""
+        return self._seen
 
     def step(self) -> Action:
         """Look, and do the one thing that is next.
@@ -68,7 +76,7 @@ class Reconciler:
             entries,
             None if staged is None else self._world.lacking(staged),
             round(self._clock_ms()),
-            patience_ms=round(self._patience.load_timeout_s * 1000),
+            patience_ms=self._patience.ms_with(staged),
             on_timeout=self._patience.on_timeout,
             moved=self._moved,
         )

@@ -32,7 +32,17 @@ class World(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long instances may take to load a staged version, and what is done then."""
+    """How long instances may take to load a staged version, and what is done then.
+
+    Attributes:
+        since_ms: Unix milliseconds before which no time counts, whenever it was staged.
+    """
 
     load_timeout_s: float
     on_timeout: OnTimeout
+    since_ms: int = 0
+
+    def ms_with(self, staged: Staged | None) -> int:
+        """Return how many milliseconds after it was staged the time is over."""
+        before = 0 if staged is None else max(0, self.since_ms - staged.appended_ms)
+        return before + round(self.load_timeout_s * 1000)

@@ -25,6 +25,8 @@ from app.service.routes import (
     plans,
     predict,
     reconciler,
+    retirements,
+    serving,
     uploads,
     versions,
     webhooks,
@@ -33,7 +35,10 @@ from app.service.routes.common import DIGEST_HEADER
 
 Application = FastAPI
 API = "/api/v1"
-_ROUTERS = (models, versions, uploads, artifacts, predict, plans, reconciler, audit)
+_ROUTERS = (
+    *(models, versions, uploads, artifacts, predict, serving, retirements),
+    *(plans, reconciler, audit),
+)
 
 
 def application(parts: Parts) -> FastAPI:

@@ -96,8 +96,14 @@ def test_the_newest_plan_agrees_voided_or_not_and_what_else_is_staged_is_ended()
     assert agrees == Rest("version 2 is announced at offset 1", agrees=True)
     voided = Void(2, NOW_MS, "m", 1, "gone", "v")
     assert act(plan(0, "1"), plan(1, "2"), voided) == agrees
-    other = staged(2, "3")
-    assert isinstance(act(plan(1, "2"), other), Unstage)
+    asked = replace(announcement("3"), alias="champion")
+    assert isinstance(act(plan(1, "2"), Staged(2, NOW_MS, asked)), Unstage)
+
+
+def test_what_somebody_staged_himself_is_left_alone_while_they_agree() -> None:
+    entries = plan(1, "2"), staged(2, "3")
+    assert act(*entries) == Rest("version 2 is announced at offset 1", agrees=True)
+    assert act(plan(1, "1"), staged(2, "3")) == Stage()
 
 
 class World:
@@ -127,7 +133,8 @@ class World:
         return "a (no)" if version in self.cannot_load else None
 
     def stage(self, version: str) -> Staged:
-        made = Staged(len(self.log), NOW_MS, announcement(version, self.newest))
+        asked = replace(announcement(version, self.newest), alias="champion")
+        made = Staged(len(self.log), NOW_MS, asked)
         self.log.append(made)
         return made
 
@@ -272,7 +279,7 @@ def test_when_mlflow_answers_again_it_is_asked_within_its_usual_time() -> None:
     clock.at[200.0] = lambda: setattr(world, "fails", 0)
     done: list[float] = []
     reported = Reported(lambda: NOW_MS, lambda _step: done.append(clock.now_s))
-    one = Reconciler(world, Patience(60, "give_up"), lambda: NOW_MS, reported)
+    one = Reconciler(world, Patience(60, "give_up"), reported=reported, clock_ms=lambda: NOW_MS)
     one.run(5.0, clock.wait)
     assert versions(world) == ["1"]
     assert min(at for at in done if at >= 200) <= 205
@@ -281,7 +288,7 @@ def test_when_mlflow_answers_again_it_is_asked_within_its_usual_time() -> None:
 def test_its_state_tells_what_it_wants_does_and_what_failed() -> None:
     world, steps = World(), list[str]()
     reported = Reported(lambda: NOW_MS, steps.append)
-    one = Reconciler(world, Patience(60, "give_up"), lambda: NOW_MS, reported)
+    one = Reconciler(world, Patience(60, "give_up"), reported=reported, clock_ms=lambda: NOW_MS)
     assert reported.state == State()
     world.fails = 2
     one.run(5.0, Clock(ends_after_s=0.5).wait)
