@@ -119,11 +119,13 @@ class Reconciler:
         Args:
             every_s: Seconds between two looks while there is nothing to do.
             stopped: Waits so many seconds, or less if it is woken; True if it is to end.
-            woken: Says whether it was woken since it was asked last.
+            woken: Says whether it was woken since it was asked last: somebody moved the alias, be it
+                to where it was last seen, and so what was given up is tried again.
         """
         self._failures = 0
         while True:
-            woken()  # whoever called before this look is heard by it
+            if woken():  # before this look, which so hears of it
+                self._moved = True
             self._looked_up = None
             try:
                 self.settle(stopped)
@@ -149,7 +151,9 @@ class Reconciler:
         log.warning("reconciler.failed", error=kind, why=str(error), again_within_s=left)
         self._reported.failed(error, left)
         while True:
-            if woken() or self._has_moved():
+            again = woken()
+            self._moved |= again
+            if again or self._has_moved():
                 self._failures = 0
                 return False
             if left <= 0:
@@ -177,6 +181,7 @@ class Reconciler:
             self._world.unstage(action.staged, action.why)
             log.warning("reconciler.unstaged", offset=action.staged.offset, why=action.why)
         else:
+            self._moved &= not action.agrees
             self._rest(action)
             return
         self._said = None

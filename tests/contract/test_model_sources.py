@@ -678,6 +678,20 @@ def test_a_model_that_takes_too_long_to_load_is_refused(tmp_path: Path) -> None:
         verify(folder, Policy(flavors=["pyfunc"]), timeout_s=2.0)
 
 
+def test_a_verification_that_is_stopped_leaves_no_process(tmp_path: Path) -> None:
+    mark = tmp_path / "pid"
+    python = f"open({str(mark)!r}, 'w').write(str(os.getpid())); import time; time.sleep(600)"
+    folder = Misbehaves(tmp_path).save(f"import os; {python}")
+    with pytest.raises(ModelUnavailable, match="told to stop"):
+        verify(folder, Policy(flavors=["pyfunc"]), stopped=lambda: bool(_read(mark)))
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(_read(mark)), 0)
+
+
+def _read(file: Path) -> str:
+    return file.read_text() if file.exists() else ""
+
+
 # --- MLflow: what a model needs ---
 
 

@@ -35,8 +35,8 @@ from tests.harness.registry_service import (
 from tests.harness.world import World
 
 PAGE = (Path(__file__).parents[2] / "docs" / "service.md").read_text()
-_OPERATIONS = 22
-_WITH_CHOICE = 16  # the others take nothing, so that few requests can be made up
+_OPERATIONS = 24
+_WITH_CHOICE = 17  # the others take nothing, so that few requests can be made up
 EXAMPLES = int(os.environ.get("SCHEMATHESIS_EXAMPLES", "1000" if "CI" in os.environ else "150"))
 _LEFT_OUT = {
     "positive_data_acceptance": "bytes that no description can tell from a model are refused",
@@ -67,6 +67,7 @@ def site(
         **database_in(folder),
         "MLFLOW_TRACKING_URI": tracking_uri,
         "DS_MODELS_MODEL__NAME": f"openapi-{uuid.uuid4().hex[:8]}",
+        "DS_MODELS_SERVICE__WEBHOOK_SECRET": "0" * 32,
         "DS_MODELS_SERVICE__REQUESTS_PER_S": "100000",
         "DS_MODELS_SERVICE__BURST": "100000",
     }

@@ -42,7 +42,7 @@ class RegistryService(Instance):
     ) -> None:
         address = folder / f"{name}.address"
         super().__init__(
-            {**environment, "DS_MODELS_SERVICE__PORT": "0"},
+            {"DS_MODELS_SERVICE__PORT": "0", **environment},
             folder / f"{name}.log",
             module,
             ("registry", "--address-file", str(address), *options),

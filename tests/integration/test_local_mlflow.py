@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import http.client
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from mlflow import MlflowClient
 
 from infrastructure.mlflow_server.choice import choose
 from infrastructure.mlflow_server.server import MLflowServer
+from infrastructure.mlflow_server.webhook_key import kept_key
 from infrastructure.processes import group_members, wait_until
 
 if TYPE_CHECKING:
@@ -60,6 +62,16 @@ def test_a_run_and_its_artifact_survive_a_stop_and_a_start(
 def test_all_that_is_kept_lies_in_the_data_folder(server: MLflowServer) -> None:
     names = {path.name for path in server.data_folder.iterdir()}
     assert {"mlflow.db", "server.log"} <= names
+
+
+def test_the_key_of_its_webhooks_is_kept_and_its_owner_s_alone(
+    server: MLflowServer, tmp_path: Path
+) -> None:
+    file = server.data_folder / "webhook.key"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert kept_key(server.data_folder) == kept_key(server.data_folder) == file.read_text()
+    assert kept_key(tmp_path) != file.read_text()
+    assert len(base64.urlsafe_b64decode(file.read_text())) == 32
 
 
 def test_one_worker_and_no_side_service_runs(server: MLflowServer) -> None:

@@ -285,6 +285,19 @@ def test_when_mlflow_answers_again_it_is_asked_within_its_usual_time() -> None:
     assert min(at for at in done if at >= 200) <= 205
 
 
+def test_one_that_is_woken_tries_again_what_another_unstaged_while_the_alias_was_elsewhere() -> (
+    None
+):
+    world = World()
+    world.log += [plan(0, "1"), staged(1, "2"), unstaged(2, 1)]
+    world.alias = "2"
+    other = reconciler(world)
+    assert "was given up" in other.settle(lambda _s: False).why
+    calls = iter([True])
+    other.run(5.0, Clock(ends_after_s=1.0).wait, lambda: next(calls, False))
+    assert versions(world)[-1] == "2"
+
+
 def test_its_state_tells_what_it_wants_does_and_what_failed() -> None:
     world, steps = World(), list[str]()
     reported = Reported(lambda: NOW_MS, steps.append)

@@ -1,6 +1,7 @@
 """Webhooks of MLflow: what is taken, what is refused, and what that costs."""
 
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,20 +34,17 @@ class Service:
         self.looks = 0
         self.metrics = ServiceMetrics()
         webhooks = Webhooks(secret, cast("Any", engine), self._clock_ms, self.metrics.webhook)
-        unused: dict[str, Any] = dict.fromkeys(
-            (
-                *("tokens", "audit", "keys", "rate", "catalog", "predictor", "plans", "history"),
-                *("in_force", "instances", "reconciler"),
-            )
-        )
-        parts = Parts(
-            **unused,
-            metrics=self.metrics,
-            look_again=self._look,
-            checks={},
-            bounds=Bounds(),
-            webhooks=webhooks if secret else None,
-        )
+        used: dict[str, Any] = {
+            "metrics": self.metrics,
+            "look_again": self._look,
+            "checks": {},
+            "bounds": Bounds(),
+            "webhooks": webhooks if secret else None,
+            "dev": False,
+            "cors_origins": (),
+        }
+        unused: dict[str, Any] = dict.fromkeys(field.name for field in fields(Parts))
+        parts = Parts(**unused | used)
         self._client = TestClient(application(parts), raise_server_exceptions=False)
 
     def post(self, headers: dict[str, str], body: bytes = BODY) -> httpx.Response:
