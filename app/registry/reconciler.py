@@ -119,8 +119,8 @@ class Reconciler:
         Args:
             every_s: Seconds between two looks while there is nothing to do.
             stopped: Waits so many seconds, or less if it is woken; True if it is to end.
-            woken: Says whether it was woken since it was asked last: somebody moved the alias, be it
-                to where it was last seen, and so what was given up is tried again.
+            woken: Says whether it was woken since it was asked last: somebody moved the alias, be
+                it to where it was last seen, and so what was given up is tried again.
         """
         self._failures = 0
         while True:
