@@ -43,7 +43,8 @@ class Service:
             "dev": False,
             "cors_origins": (),
         }
-        parts = Parts(**dict.fromkeys(field.name for field in fields(Parts)) | used)
+        unused: dict[str, Any] = dict.fromkeys(field.name for field in fields(Parts))
+        parts = Parts(**unused | used)
         self._client = TestClient(application(parts), raise_server_exceptions=False)
 
     def post(self, headers: dict[str, str], body: bytes = BODY) -> httpx.Response:
