@@ -1,12 +1,12 @@
 """What serves the registry over HTTP, and what makes its tokens."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
-from app.bootstrap import history, parts
+from app.bootstrap import history, parts, redriving
 from app.domain.plans import Announcement, Plan, PlanTable
 from app.registry import announcer
 from app.registry.mlflow_catalog import MlflowCatalog
@@ -16,9 +16,10 @@ from app.service.audit import Audit, Change
 from app.service.idempotency import IdempotencyKeys
 from app.service.metrics import ServiceMetrics
 from app.service.model_zip import Limits
-from app.service.parts import Bounds, Parts
+from app.service.parts import Bounds, Parts, Served
 from app.service.predicting import Predictor, RecentPlans
 from app.service.rate import Rate
+from app.service.recently import Recently
 from app.service.roles import Caller, Role
 from app.service.tokens import Token, Tokens
 from app.settings import Settings
@@ -30,6 +31,8 @@ from app.topics import connection, reading, status
 
 _MEGABYTE = 1_000_000
 _PREPARED = 1_000  # versions that were named, and looked at
+_COUNTED_FOR_S = 2.0  # dead letters, for all who ask
+_COUNTING_S = 5.0  # at most
 
 
 @contextmanager
@@ -61,6 +64,9 @@ def registry_service(settings: Settings, *, dev: bool) -> Iterator[Application]:
     def in_force(name: str) -> Plan | None:
         return recent.in_force() if name == settings.model.name else None
 
+    def letters(minutes: int) -> Mapping[str, Any]:
+        return redriving.recent_letters(settings, minutes, _now_ms(), _COUNTING_S)
+
     wanted = settings.service
     try:
         yield application(
@@ -76,12 +82,14 @@ def registry_service(settings: Settings, *, dev: bool) -> Iterator[Application]:
                 predictor=Predictor(
                     parts.decoder(settings), loaded, in_force, prepare, wanted.load_timeout_s
                 ),
+                served=Served(settings.model.name, settings.model.alias),
                 plans=lambda: [e for e in history.entries(settings) if isinstance(e, Plan)],
                 history=lambda: announcement_history.history(
                     history.announced(settings), _now_ms()
                 ),
                 in_force=lambda: _status(settings, with_instances=False),
                 instances=lambda: _status(settings, with_instances=True)["instances"],
+                dead_letters=Recently(letters, _COUNTED_FOR_S, time.monotonic),
                 checks={
                     "the database": lambda: database.require_answer(engine),
                     "MLflow": models.require_answer,

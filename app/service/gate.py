@@ -1,4 +1,7 @@
-"""The gate: who calls, and not too often. Everything but the health of the service is behind it."""
+"""The gate: who calls, and not too often.
+
+Outside of it are only the health of the service and the files of its page, which hold no secrets.
+"""
 
 import math
 from urllib.parse import urlsplit
@@ -14,7 +17,8 @@ from app.service.rate import Rate
 from app.service.roles import DEVELOPER, Caller
 from app.service.tokens import Tokens
 
-OPEN = frozenset({"/healthz", "/readyz"})
+OPEN = frozenset({"/healthz", "/readyz", "/"})
+OPEN_FOLDER = "/assets/"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -39,7 +43,7 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request in, or say why not."""
-        if scope["type"] == "http" and scope["path"] not in OPEN:
+        if scope["type"] == "http" and not _is_open(scope["path"]):
             request = Request(scope)
             try:
                 caller = self._developer(request) if self._dev else await self._caller(request)
@@ -105,3 +109,7 @@ class Gate:
                 "Wait as long as Retry-After says (`service.requests_per_s`, `service.burst`).",
                 {"Retry-After": str(math.ceil(wait_s))},
             )
+
+
+def _is_open(path: str) -> bool:
+    return path in OPEN or path.startswith(OPEN_FOLDER)

@@ -35,14 +35,24 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
+class Served:
+    """What the stream serves: a model, and the alias that names the version to serve."""
+
+    model: str
+    alias: str
+
+
+@dataclass(frozen=True, slots=True)
 class Parts:
     """All that routes use.
 
     Attributes:
+        served: What the stream serves.
         plans: All plans of the topic, voided or not.
         history: The announcement topic, a row for each message.
         in_force: The plan in force, and those to come.
         instances: What each instance says of itself.
+        dead_letters: Those of so many minutes back, counted by reason.
         checks: By what it is about, what raises if that is away.
         dev: Whether anybody on this machine may do everything.
         cors_origins: Whose pages may call.
@@ -55,10 +65,12 @@ class Parts:
     metrics: ServiceMetrics
     catalog: MlflowCatalog
     predictor: Predictor
+    served: Served
     plans: Callable[[], Sequence[Plan]]
     history: Callable[[], Sequence[Mapping[str, Any]]]
     in_force: Callable[[], Mapping[str, Any]]
     instances: Callable[[], Sequence[Mapping[str, Any]]]
+    dead_letters: Callable[[int], Mapping[str, Any]]
     checks: Mapping[str, Callable[[], None]]
     bounds: Bounds
     dev: bool = False

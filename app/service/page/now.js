@@ -1,0 +1,75 @@
+// The first card: what is in force, what comes next, what is wanted, and whether all is well.
+
+import { badge, byId, el, say, show } from "./dom.js";
+import * as facts from "./facts.js";
+import { exact, when } from "./times.js";
+
+/** Draw it; `acts.back` opens the dialog of a rollback, and is null if the role is too small. */
+export function showNow({ me, plans, instances, model, reconciler }, acts) {
+  const plan = facts.inForce(plans);
+  const state = facts.state(plans, instances);
+  const staged = facts.staged(plans);
+  const data = {
+    plan,
+    state,
+    back: acts.back && plan ? facts.before(plans) : null,
+    facts: [
+      ...facts.coming(plans).map((row) => ({ name: "Coming", row, text: `version ${row.version}`, at: row.effective })),
+      staged && { name: "Staged", row: staged, text: `version ${staged.version}, ${facts.loaded(instances, staged)}`, at: staged.announced },
+      { name: `Alias ${me.alias}`, ...wanted(me, model, plan) },
+      reconciler && { name: "Reconciler", ...waits(reconciler) },
+      plan && { name: "Model", text: plan.model },
+      plan && { name: "Digest", text: plan.digest ?? "–", code: true },
+    ].filter(Boolean),
+  };
+  show(byId("now").querySelector(".body"), data, (known) => draw(known, acts));
+  document.title = `${plan ? `version ${plan.version}` : "no version"} – ${me.model}`;
+  say(plan ? `Version ${plan.version} is in force. ${state.text}` : `No version is in force. ${state.text}`);
+}
+
+function wanted(me, model, plan) {
+  const version = model?.aliases[me.alias];
+  if (version === undefined) return { text: "names no version" };
+  return version === plan?.version
+    ? { text: `wants version ${version}, as in force` }
+    : { text: `wants version ${version}`, tone: "wait", word: "not in force" };
+}
+
+function waits({ runs, why, agrees, failed }) {
+  if (failed) return { text: String(failed.why ?? failed.detail ?? failed), tone: "bad", word: "failed" };
+  if (!runs) return { text: "none runs in this service" };
+  return { text: why ?? (agrees ? "all agrees" : "at work") };
+}
+
+function draw({ plan, state, back, facts: rows }, acts) {
+  return [
+    el(
+      "div",
+      { class: "lead" },
+      el("p", { class: "number" }, plan ? `Version ${plan.version}` : "No version yet"),
+      plan && el("p", { class: "soft" }, "since ", when(plan.effective), ` · ${exact(plan.effective)} · offset ${plan.offset}`),
+      el("p", { class: "sentence", "data-tone": state.tone }, state.text),
+      plan?.why && el("p", { class: "why" }, plan.why),
+      back && el(
+        "p",
+        { class: "acts" },
+        el("button", { type: "button", class: "quiet", "data-key": "back", onclick: acts.back }, `Roll back to version ${back}`),
+      ),
+    ),
+    el("dl", { class: "facts" }, rows.map(fact)),
+  ];
+}
+
+function fact({ name, text, at, tone, word, code, row }) {
+  return [
+    el("dt", {}, name),
+    el(
+      "dd",
+      {},
+      code ? el("code", { class: "small" }, text) : text,
+      at && [" · ", when(at)],
+      word && [" ", badge(word, tone)],
+      row?.why && el("div", { class: "soft small" }, row.why),
+    ),
+  ];
+}
