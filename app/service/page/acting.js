@@ -58,7 +58,7 @@ export class Acting {
       ? "No instance is live, so it is in force at once, for whichever starts."
       : live === 1
         ? "The live instance loads it beside the present one; once it has, it is in force."
-        : `All ${live} live instances load it beside the present one; once all have, it is in force for all from the same moment.`;
+        : `The ${live} live instances load it beside the present one; once all have, it is in force for all from the same moment.`;
   }
 
   #open({ title, text, button, act }) {
@@ -70,7 +70,7 @@ export class Acting {
       { onsubmit: (event) => { event.preventDefault(); this.#send(act, why, go, wrong); } },
       el("h2", { id: "dialog-title" }, title),
       text.map((line) => el("p", {}, line)),
-      el("div", {}, el("label", { for: "why" }, "Why"), why, el("p", { id: "why-hint", class: "soft small" }, "It is kept in the audit record.")),
+      el("div", { class: "field" }, el("label", { for: "why" }, "Why"), why, el("p", { id: "why-hint", class: "soft small" }, "It is kept in the audit record.")),
       wrong,
       el("div", { class: "buttons" }, el("button", { type: "button", class: "quiet", onclick: () => byId("dialog").close() }, "Cancel"), go),
     );

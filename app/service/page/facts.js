@@ -33,7 +33,7 @@ export function state(plans, instances) {
   if (!plan) return { tone: "wait", text: "Instances wait for the first version." };
   const serving = alive.filter((one) => serves(one, plan)).length;
   if (serving === alive.length) {
-    return { tone: "good", text: serving === 1 ? "The one live instance serves it." : `All ${serving} live instances serve it.` };
+    return { tone: "good", text: `${serving} of ${count(serving, "live instance")} ${serving === 1 ? "serves" : "serve"} it.` };
   }
   return { tone: "wait", text: `${serving} of ${count(alive.length, "live instance")} serve it so far.` };
 }

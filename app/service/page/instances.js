@@ -1,7 +1,7 @@
 // A card for each instance: what it does, serves, loads, and holds for, as it says itself.
 
 import { badge, byId, el, show } from "./dom.js";
-import { when } from "./times.js";
+import { lasting, when } from "./times.js";
 
 const TONES = { serving: "good", holding: "bad", starting: "wait" };
 
@@ -43,7 +43,7 @@ function card(one) {
       { class: "soft small" },
       lag.length ? `${partitions(Object.keys(one.lag))} · lag ${lag.reduce((sum, records) => sum + records, 0).toLocaleString("en")}` : "no partitions",
     ),
-    el("p", { class: "soft small" }, `${word === "silent" ? "heard" : one.doing} `, word === "silent" ? when(one.heard) : ["since ", when(one.since)]),
+    el("p", { class: "soft small" }, one.live ? [`${one.doing} `, lasting(one.since)] : ["heard ", when(one.heard)]),
   );
 }
 

@@ -10,6 +10,7 @@ export function showLetters({ letters, complete, reasons }) {
 function draw({ letters, complete, reasons }) {
   if (!letters) return el("p", { class: "soft" }, "None.");
   return [
+    el("p", { class: "soft small" }, `${letters.toLocaleString("en")} in all`),
     el("ul", { class: "reasons" }, reasons.map((one) => drawReason(one, letters))),
     !complete && el("p", { class: "soft small" }, "There are more: counting them all takes too long."),
   ].filter(Boolean);
@@ -21,13 +22,14 @@ function drawReason(one, all) {
   return el(
     "li",
     {},
-    el("p", {}, el("strong", {}, one.reason), el("span", {}, one.letters.toLocaleString("en"))),
-    el("div", { class: "bar", "aria-hidden": "true" }, part),
     el(
       "p",
-      { class: "soft small" },
-      el("span", {}, "the last ", when(one.last)),
-      one.redriven ? el("span", {}, badge(`${one.redriven.toLocaleString("en")} sent again`)) : null,
+      {},
+      el("strong", {}, one.reason),
+      el("span", { class: "soft small" }, "last ", when(one.last)),
+      el("span", { class: "figure" }, one.letters.toLocaleString("en")),
     ),
+    el("div", { class: "bar", "aria-hidden": "true" }, part),
+    one.redriven ? badge(`${one.redriven.toLocaleString("en")} of them sent again`) : null,
   );
 }

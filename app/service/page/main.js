@@ -34,11 +34,21 @@ const PARTS = {
 const QUESTIONS = {
   plans: async () => (await get("plans", { newest: ANNOUNCEMENTS })).plans,
   instances: async () => (await get("instances")).instances,
-  model: () => get(under("models", seen.me.model)),
-  versions: () => versions.ask(seen.me.model),
+  model: () => or({ aliases: {} }, get(under("models", seen.me.model))),
+  versions: () => or({ versions: [], next_page_token: null }, versions.ask(seen.me.model)),
   letters: () => get("dead-letters", { minutes: 60 }),
   reconciler: () => get("reconciler"),
 };
+
+/** Wait for an answer; if there is no such thing (yet), it is `nothing`. */
+async function or(nothing, asked) {
+  try {
+    return await asked;
+  } catch (error) {
+    if (error instanceof Refused && error.status === 404) return nothing;
+    throw error;
+  }
+}
 
 const may = () => MAY_PROMOTE.includes(seen.me.role);
 

@@ -2,7 +2,7 @@
 
 import { badge, byId, el, say, show } from "./dom.js";
 import * as facts from "./facts.js";
-import { exact, when } from "./times.js";
+import { exact, lasting, when } from "./times.js";
 
 /** Draw it; `acts.back` opens the dialog of a rollback, and is null if the role is too small. */
 export function showNow({ me, plans, instances, model, reconciler }, acts) {
@@ -18,8 +18,7 @@ export function showNow({ me, plans, instances, model, reconciler }, acts) {
       staged && { name: "Staged", row: staged, text: `version ${staged.version}, ${facts.loaded(instances, staged)}`, at: staged.announced },
       { name: `Alias ${me.alias}`, ...wanted(me, model, plan) },
       reconciler && { name: "Reconciler", ...waits(reconciler) },
-      plan && { name: "Model", text: plan.model },
-      plan && { name: "Digest", text: plan.digest ?? "–", code: true },
+      plan?.digest && { name: "Digest", digest: plan.digest },
     ].filter(Boolean),
   };
   show(byId("now").querySelector(".body"), data, (known) => draw(known, acts));
@@ -47,7 +46,7 @@ function draw({ plan, state, back, facts: rows }, acts) {
       "div",
       { class: "lead" },
       el("p", { class: "number" }, plan ? `Version ${plan.version}` : "No version yet"),
-      plan && el("p", { class: "soft" }, "since ", when(plan.effective), ` · ${exact(plan.effective)} · offset ${plan.offset}`),
+      plan && el("p", { class: "soft" }, lasting(plan.effective), `, since ${exact(plan.effective)}, by the announcement at offset ${plan.offset}`),
       el("p", { class: "sentence", "data-tone": state.tone }, state.text),
       plan?.why && el("p", { class: "why" }, plan.why),
       back && el(
@@ -60,13 +59,15 @@ function draw({ plan, state, back, facts: rows }, acts) {
   ];
 }
 
-function fact({ name, text, at, tone, word, code, row }) {
+const SHOWN = 23; // signs of a digest
+
+function fact({ name, text, at, tone, word, digest, row }) {
   return [
     el("dt", {}, name),
     el(
       "dd",
       {},
-      code ? el("code", { class: "small" }, text) : text,
+      digest ? el("code", { title: digest }, `${digest.slice(0, SHOWN)}…`) : text,
       at && [" · ", when(at)],
       word && [" ", badge(word, tone)],
       row?.why && el("div", { class: "soft small" }, row.why),

@@ -12,31 +12,28 @@ export function showPlans(plans) {
 
 function draw(rows) {
   if (!rows.length) return el("p", { class: "soft" }, "Nothing has been announced.");
-  const heads = ["offset", "status", "version", "announced", "why"];
-  return el(
-    "table",
-    { class: "stacks" },
-    el("thead", {}, el("tr", {}, heads.map((name) => el("th", { scope: "col" }, name)))),
-    el("tbody", {}, rows.map(drawRow)),
-  );
+  return el("ol", { class: "history" }, rows.map(drawRow));
 }
 
 function drawRow(row) {
   return el(
-    "tr",
+    "li",
     {},
-    el("td", { "data-label": "offset" }, String(row.offset)),
-    el("td", { "data-label": "status" }, el("span", {}, badge(row.status, TONES[row.status]))),
-    el("td", { "data-label": "version" }, row.version ?? about(row)),
-    el("td", { "data-label": "announced" }, row.announced ? when(row.announced) : "–"),
-    el("td", { "data-label": "why" }, why(row)),
+    el(
+      "p",
+      { class: "head" },
+      el("span", { class: "soft offset" }, el("span", { class: "unseen" }, "offset "), String(row.offset)),
+      badge(row.status, TONES[row.status]),
+      el("strong", {}, about(row)),
+      el("span", { class: "soft small at" }, row.announced ? when(row.announced) : ""),
+    ),
+    row.why && el("p", { class: "soft small" }, row.why),
+    row.voided_why && el("p", { class: "soft small" }, `voided: ${row.voided_why}`),
   );
 }
 
-const about = (row) => {
-  const offset = row.voids ?? row.unstages;
-  return offset === undefined ? "–" : `that of offset ${offset}`;
-};
-
-const why = (row) =>
-  row.voided_why === undefined ? (row.why ?? "–") : `${row.why ?? ""} (voided: ${row.voided_why})`.trim();
+function about(row) {
+  const other = row.voids ?? row.unstages;
+  if (row.version) return `version ${row.version}`;
+  return other === undefined ? "" : `what offset ${other} says`;
+}

@@ -19,28 +19,36 @@ export const exact = (instant) => `${new Date(instant).toISOString().slice(0, 19
 /** `18:03:01Z` */
 export const clock = (ms) => `${new Date(ms).toISOString().slice(11, 19)}Z`;
 
-/** `12 s ago`, `in 3 min`. */
-export function ago(instant, at = now()) {
+function long(seconds) {
+  if (seconds < 100) return `${seconds} s`;
+  if (seconds < 6_000) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 172_800) return `${Math.round(seconds / 3_600)} h`;
+  return `${Math.round(seconds / 86_400)} days`;
+}
+
+/** `12 s ago`, `in 3 min`; `for 12 s` of something that lasts. */
+export function ago(instant, lasts = false, at = now()) {
   const seconds = Math.round((at - Date.parse(instant)) / 1000);
-  const long = Math.abs(seconds);
-  const [count, unit] =
-    long < 100 ? [long, "s"]
-    : long < 6_000 ? [Math.round(long / 60), "min"]
-    : long < 172_800 ? [Math.round(long / 3_600), "h"]
-    : [Math.round(long / 86_400), "days"];
-  return seconds < 0 ? `in ${count} ${unit}` : `${count} ${unit} ago`;
+  if (lasts) return `for ${long(Math.max(seconds, 0))}`;
+  return seconds < 0 ? `in ${long(-seconds)}` : `${long(seconds)} ago`;
 }
 
 /** An element that says how long ago something was, and stays right. */
-export function when(instant) {
+export const when = (instant) => time(instant, false);
+
+/** The same of something that lasts since then. */
+export const lasting = (instant) => time(instant, true);
+
+function time(instant, lasts) {
   if (Number.isNaN(Date.parse(instant))) return el("span", {}, String(instant));
-  return el("time", { datetime: instant, title: exact(instant) }, ago(instant));
+  const title = `${lasts ? "since " : ""}${exact(instant)}`;
+  return el("time", { datetime: instant, title, "data-lasts": lasts }, ago(instant, lasts));
 }
 
 /** Bring all of them up to date. */
 export function refresh() {
-  for (const time of document.querySelectorAll("time")) {
-    const text = ago(time.dateTime);
-    if (time.textContent !== text) time.textContent = text;
+  for (const one of document.querySelectorAll("time")) {
+    const text = ago(one.dateTime, "lasts" in one.dataset);
+    if (one.textContent !== text) one.textContent = text;
   }
 }

@@ -1,0 +1,211 @@
+"""The page of the registry service in a real browser, with a real fleet behind it."""
+
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import mlflow
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from app.bootstrap import announcing
+from app.domain.records import Reason, Rejection
+from app.service.roles import Role
+from app.settings import read
+from app.topics import dead_letters, status
+from app.topics.dead_letters import DeadLetter
+from app.topics.status import Report
+from tests.harness.browser import Faults, chromium, new_page
+from tests.harness.registry_service import (
+    RegistryService,
+    artifact,
+    content_digest,
+    database_in,
+    token,
+    zipped,
+)
+from tests.harness.world import World
+
+ATTACK = "<img src=x onerror=window.hacked=1>"
+MODELS = "/api/v1/models"
+
+
+@dataclass
+class Site:
+    """A service with two versions, the first in force, and something hostile in every text."""
+
+    world: World
+    folder: Path
+    service: RegistryService
+    tokens: dict[Role, str]
+    model: str
+
+    def restart(self) -> None:
+        """Start it again where it was."""
+        port = urlsplit(self.service.address).port or 0
+        self.service = RegistryService(self.world.environment, self.folder, f"at-{port}", port=port)
+
+    @contextmanager
+    def page(
+        self, browser: Browser, role: Role, width: int = 1280
+    ) -> Iterator[tuple[Page, Faults]]:
+        """Have the page as somebody sees it who has a token."""
+        with new_page(browser, width) as (page, faults):
+            page.goto(self.service.address)
+            page.get_by_label("Token").fill(self.tokens[role])
+            page.keyboard.press("Enter")
+            expect(page.locator("#now .number")).to_be_visible()
+            expect(page.locator("#versions tbody tr")).not_to_have_count(0)
+            yield page, faults
+
+    def upload(self, slope: float, rmse: float) -> None:
+        body = zipped(artifact(self.folder, slope))
+        with self.service.client(self.tokens[Role.ADMIN]) as client:
+            made = client.post(
+                f"{MODELS}/{self.model}/versions",
+                content=body,
+                params={"why": f"slope {slope:g} {ATTACK}"},
+                headers=content_digest(body),
+            )
+            assert made.status_code == 201, made.text
+            run = client.get(made.headers["location"]).json()["run_id"]
+        client_of_mlflow = mlflow.MlflowClient(self.world.environment["MLFLOW_TRACKING_URI"])
+        client_of_mlflow.log_metric(run, "rmse", rmse)
+        client_of_mlflow.log_param(run, "note", f"{slope:g} {ATTACK}")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def site(
+    browser: Browser,  # first: without one there is nothing to do
+    bootstrap_servers: str,
+    tracking_uri: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("page")
+    world = World(bootstrap_servers, folder)
+    model = f"page-{uuid.uuid4().hex[:8]}"
+    world.environment |= {
+        **database_in(folder),
+        "MLFLOW_TRACKING_URI": tracking_uri,
+        "DS_MODELS_MODEL__NAME": model,
+        "DS_MODELS_RECONCILER__EVERY_S": "0.5",
+    }
+    tokens = {role: token(world.environment, role.value, role) for role in Role}
+    service = RegistryService(world.environment, folder)
+    site = Site(world, folder, service, tokens, model)
+    try:
+        site.upload(1.0, rmse=3.5)
+        site.upload(2.0, rmse=1.25)
+        settings = read(world.environment)
+        announcing.announce_version(settings, model, "1", check=False, why=f"first {ATTACK}")
+        send_what_is_hostile(world)
+        yield site
+    finally:
+        site.service.kill()
+
+
+def send_what_is_hostile(world: World) -> None:
+    """An instance with a bad name that was killed, and two dead letters."""
+    topics = world.settings.topics
+    name = f"host {ATTACK}"
+    report = Report(name, "", "", 0, 1, "holding", f"waits {ATTACK}", 0, None, [], {0: 3})
+    world.producer.produce(topics.status, status.encode(report), name.encode())
+    for number in range(2):
+        rejection = Rejection(Reason.MISSING_FIELD, f"id {ATTACK}")
+        key, value, headers = dead_letters.encode(
+            DeadLetter(b"k", b"{}", topics.records, 0, number, rejection)
+        )
+        world.producer.produce(topics.dead_letters, value, key, headers=headers)
+    assert world.producer.flush(30) == 0
+
+
+def assert_harmless(page: Page, faults: Faults, *refused: int) -> None:
+    assert faults.beside(*refused) == []
+    assert page.evaluate("window.violations") == []
+    assert page.evaluate("window.hacked ?? null") is None
+    assert page.locator("main img, dialog img").count() == 0
+
+
+def test_a_token_is_asked_for_and_one_that_is_wrong_is_explained(
+    browser: Browser, site: Site
+) -> None:
+    with new_page(browser) as (page, faults):
+        page.goto(site.service.address)
+        expect(page.get_by_label("Token")).to_be_focused()
+        for wrong, why in (("admin.no", "there is no such token"), ("ü", "it has signs")):
+            page.keyboard.type(wrong)
+            page.keyboard.press("Enter")
+            expect(page.locator("#token-wrong")).to_contain_text(f"That token is not taken: {why}")
+            expect(page.get_by_label("Token")).to_have_attribute("aria-invalid", "true")
+        page.keyboard.type(site.tokens[Role.READER])
+        page.keyboard.press("Enter")
+        expect(page.locator("#who")).to_have_text("reader (reader)")
+        assert page.evaluate("Object.keys(localStorage)") == []
+        assert site.tokens[Role.READER] not in page.url
+        assert_harmless(page, faults, 401, 404)
+        page.get_by_role("button", name="Forget the token").click()
+        expect(page.get_by_label("Token")).to_be_visible()
+        assert page.evaluate("Object.keys(sessionStorage)") == []
+
+
+def test_all_is_shown_as_text_whatever_it_holds(browser: Browser, site: Site) -> None:
+    with site.page(browser, Role.READER) as (page, faults):
+        now = page.locator("#now")
+        expect(now.locator(".number")).to_have_text("Version 1")
+        expect(now).to_contain_text(f"first {ATTACK}")
+        expect(now).to_contain_text("No instance is live")
+        expect(page.locator("#plans")).to_contain_text(f"first {ATTACK}")
+        expect(page.locator("#instances")).to_contain_text(f"host {ATTACK}")
+        expect(page.locator("#instances")).to_contain_text(f"waits {ATTACK}")
+        expect(page.locator("#versions")).to_contain_text(f"slope 2 {ATTACK}")
+        expect(page.locator("#letters")).to_contain_text("missing_field")
+        expect(page.locator("#letters .reasons .figure")).to_have_text("2")
+        expect(page.locator("#versions")).to_contain_text("▼ −2.25")
+        page.get_by_role("button", name="Compare version 2 with the one in force").click()
+        expect(page.locator("#compared-2")).to_contain_text(f"2 {ATTACK}")
+        assert_harmless(page, faults, 401, 404)
+
+
+def test_whoever_may_only_look_sees_no_button_that_acts(browser: Browser, site: Site) -> None:
+    with site.page(browser, Role.READER) as (page, _):
+        expect(page.get_by_role("button", name="Compare version 2")).to_be_visible()
+        assert page.get_by_role("button", name=re.compile("Promote|Roll back")).count() == 0
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_each_control_has_a_name_and_nothing_is_wider_than_the_screen(
+    browser: Browser, site: Site, width: int
+) -> None:
+    with site.page(browser, Role.PROMOTER, width) as (page, _):
+        page.get_by_role("button", name="Compare version 2").click()
+        page.get_by_role("button", name="Promote version 2").click()
+        controls = page.locator("button:visible, input:visible, a, dialog")
+        for number in range(controls.count()):
+            control = controls.nth(number)
+            assert re.search(r'^- [\w-]+ "[^"]+"', control.aria_snapshot()), control.inner_html()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("button", name="Promote version 2")).to_be_focused()
+
+
+def test_a_service_that_is_gone_is_said_and_so_is_its_return(browser: Browser, site: Site) -> None:
+    with site.page(browser, Role.READER) as (page, faults):
+        site.service.kill()
+        banner = page.locator("#banner")
+        expect(banner).to_contain_text(re.compile(r"Not connected since \d\d:\d\d:\d\dZ"))
+        expect(page.locator("#now .number")).to_have_text("Version 1")
+        site.restart()
+        expect(banner).to_be_hidden()
+        expect(page.locator("#connection")).to_have_text("live")
+        refused = [text for text in faults.beside(401, 404) if "ERR_CONNECTION" not in text]
+        assert refused == []
