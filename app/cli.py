@@ -12,6 +12,7 @@ from app.commands import (
     dead_letters,
     messages,
     plans,
+    promote,
     reconcile,
     records,
     redrive,
@@ -44,6 +45,7 @@ app.command()(staging.stage)
 app.command()(staging.unstage)
 app.command()(plans.announce)
 app.command()(plans.announcements)
+app.command()(promote.promote)
 app.command()(reconcile.reconcile)
 app.command()(rollback.rollback)
 app.command()(void.void)

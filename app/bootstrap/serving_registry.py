@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
-from app.bootstrap import history, parts, redriving
+from app.bootstrap import announcing, history, parts, promoting, redriving
 from app.domain.plans import Announcement, Plan, PlanTable
+from app.domain.promoting import Promoted
 from app.registry import announcer
 from app.registry.mlflow_catalog import MlflowCatalog
 from app.service import database
@@ -16,11 +17,12 @@ from app.service.audit import Audit, Change
 from app.service.idempotency import IdempotencyKeys
 from app.service.metrics import ServiceMetrics
 from app.service.model_zip import Limits
-from app.service.parts import Bounds, Parts, Served
+from app.service.parts import Bounds, Parts
 from app.service.predicting import Predictor, RecentPlans
 from app.service.rate import Rate
 from app.service.recently import Recently
 from app.service.roles import Caller, Role
+from app.service.serving import Serving
 from app.service.tokens import Token, Tokens
 from app.settings import Settings
 from app.stream.hot_swap import HotSwap
@@ -82,8 +84,8 @@ def registry_service(settings: Settings, *, dev: bool) -> Iterator[Application]:
                 predictor=Predictor(
                     parts.decoder(settings), loaded, in_force, prepare, wanted.load_timeout_s
                 ),
-                served=Served(settings.model.name, settings.model.alias),
-                plans=lambda: [e for e in history.entries(settings) if isinstance(e, Plan)],
+                entries=lambda: history.entries(settings),
+                serving=_serving(settings),
                 history=lambda: announcement_history.history(
                     history.announced(settings), _now_ms()
                 ),
@@ -105,6 +107,25 @@ def registry_service(settings: Settings, *, dev: bool) -> Iterator[Application]:
     finally:
         loaded.close()
         engine.dispose()
+
+
+def _serving(settings: Settings) -> Serving:
+    name = settings.model.name
+
+    def promote(version: str, who: str, why: str | None, request: str) -> Promoted:
+        # Not loaded here: the reconciler does that before it is staged.
+        return promoting.promote(settings, version, who=who, why=why, check=False, request=request)
+
+    return Serving(
+        model=name,
+        alias=settings.model.alias,
+        stage=lambda version, why: announcing.stage(settings, name, version, why=why, check=True),
+        unstage=lambda why: announcing.unstage(settings, why),
+        promote=promote,
+        roll_back=lambda who, why: promoting.roll_back(
+            settings, who=who, why=why, check=False, timeout_s=None
+        ),
+    )
 
 
 @contextmanager

@@ -43,10 +43,20 @@ class World(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long instances may take to load a staged version, and what is done then."""
+    """How long instances may take to load a staged version, and what is done then.
+
+    Attributes:
+        since_ms: Unix milliseconds before which no time counts, whenever it was staged.
+    """
 
     load_timeout_s: float
     on_timeout: OnTimeout
+    since_ms: int = 0
+
+    def ms_with(self, staged: Staged | None) -> int:
+        """Return how many milliseconds after it was staged the time is over."""
+        before = 0 if staged is None else max(0, self.since_ms - staged.appended_ms)
+        return before + round(self.load_timeout_s * 1000)
 
 
 class Reconciler:
@@ -55,6 +65,7 @@ class Reconciler:
     Args:
         world: What it looks at and changes.
         patience: With instances that don't load.
+        moved: Whether the alias was moved just now, so that what was given up is tried again.
         clock_ms: Unix milliseconds.
     """
 
@@ -62,14 +73,21 @@ class Reconciler:
         self,
         world: World,
         patience: Patience,
+        *,
+        moved: bool = False,
         clock_ms: Callable[[], float] = lambda: time.time() * 1000,
     ) -> None:
         self._world = world
         self._patience = patience
         self._clock_ms = clock_ms
         self._seen: str | None = None
-        self._moved = False
+        self._moved = moved
         self._said: str | None = None
+
+    @property
+    def wanted(self) -> str | None:
+        """The version that the alias named at the last look, None if it named none."""
+        return self._seen
 
     def step(self) -> Action:
         """Look, and do the one thing that is next.
@@ -90,7 +108,7 @@ class Reconciler:
             entries,
             None if staged is None else self._world.lacking(staged),
             round(self._clock_ms()),
-            patience_ms=round(self._patience.load_timeout_s * 1000),
+            patience_ms=self._patience.ms_with(staged),
             on_timeout=self._patience.on_timeout,
             moved=self._moved,
         )

@@ -27,6 +27,8 @@ from app.service.routes import (
     page,
     plans,
     predict,
+    retirements,
+    serving,
     uploads,
     versions,
 )
@@ -34,7 +36,19 @@ from app.service.routes.common import DIGEST_HEADER
 
 Application = FastAPI
 API = "/api/v1"
-_ROUTERS = (models, versions, uploads, artifacts, predict, plans, dead_letters, audit, me)
+_ROUTERS = (
+    models,
+    versions,
+    uploads,
+    artifacts,
+    predict,
+    serving,
+    retirements,
+    plans,
+    dead_letters,
+    audit,
+    me,
+)
 
 
 def application(parts: Parts) -> FastAPI:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.domain.plans import Plan
+from app.domain.plans import Entry
 from app.registry.mlflow_catalog import MlflowCatalog
 from app.service.audit import Audit
 from app.service.idempotency import IdempotencyKeys
@@ -12,6 +12,7 @@ from app.service.metrics import ServiceMetrics
 from app.service.model_zip import Limits
 from app.service.predicting import Predictor
 from app.service.rate import Rate
+from app.service.serving import Serving
 from app.service.tokens import Tokens
 
 
@@ -35,25 +36,18 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
-    """What the stream serves: a model, and the alias that names the version to serve."""
-
-    model: str
-    alias: str
-
-
-@dataclass(frozen=True, slots=True)
 class Parts:
     """All that routes use.
 
     Attributes:
-        served: What the stream serves.
-        plans: All plans of the topic, voided or not.
+        entries: All that counts on the announcement topic.
+        serving: What changes which version is served.
         history: The announcement topic, a row for each message.
         in_force: The plan in force, and those to come.
         instances: What each instance says of itself.
         dead_letters: Those of so many minutes back, counted by reason.
         checks: By what it is about, what raises if that is away.
+        look_again: Tells what reconciles here that the alias has moved.
         dev: Whether anybody on this machine may do everything.
         cors_origins: Whose pages may call.
     """
@@ -65,13 +59,14 @@ class Parts:
     metrics: ServiceMetrics
     catalog: MlflowCatalog
     predictor: Predictor
-    served: Served
-    plans: Callable[[], Sequence[Plan]]
+    entries: Callable[[], Sequence[Entry]]
+    serving: Serving
     history: Callable[[], Sequence[Mapping[str, Any]]]
     in_force: Callable[[], Mapping[str, Any]]
     instances: Callable[[], Sequence[Mapping[str, Any]]]
     dead_letters: Callable[[int], Mapping[str, Any]]
     checks: Mapping[str, Callable[[], None]]
     bounds: Bounds
+    look_again: Callable[[], None] = lambda: None
     dev: bool = False
     cors_origins: Sequence[str] = ()

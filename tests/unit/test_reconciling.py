@@ -94,8 +94,14 @@ def test_the_newest_plan_agrees_voided_or_not_and_what_else_is_staged_is_ended()
     assert agrees == Rest("version 2 is announced at offset 1", agrees=True)
     voided = Void(2, NOW_MS, "m", 1, "gone", "v")
     assert act(plan(0, "1"), plan(1, "2"), voided) == agrees
-    other = staged(2, "3")
-    assert isinstance(act(plan(1, "2"), other), Unstage)
+    asked = replace(announcement("3"), alias="champion")
+    assert isinstance(act(plan(1, "2"), Staged(2, NOW_MS, asked)), Unstage)
+
+
+def test_what_somebody_staged_himself_is_left_alone_while_they_agree() -> None:
+    entries = plan(1, "2"), staged(2, "3")
+    assert act(*entries) == Rest("version 2 is announced at offset 1", agrees=True)
+    assert act(plan(1, "1"), staged(2, "3")) == Stage()
 
 
 class World:
@@ -125,7 +131,8 @@ class World:
         return "a (no)" if version in self.cannot_load else None
 
     def stage(self, version: str) -> Staged:
-        made = Staged(len(self.log), NOW_MS, announcement(version, self.newest))
+        asked = replace(announcement(version, self.newest), alias="champion")
+        made = Staged(len(self.log), NOW_MS, asked)
         self.log.append(made)
         return made
 

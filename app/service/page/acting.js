@@ -1,12 +1,13 @@
 // The dialog that promotes or rolls back: what will happen, why, and then the fleet as it turns.
 
-import { NotConnected, Refused, post, under } from "./api.js";
+import { NotConnected, Refused, newKey, post, under } from "./api.js";
 import { badge, byId, el, show } from "./dom.js";
 import * as facts from "./facts.js";
 
 export class Acting {
   #state = null; // what was seen last
   #asked = null; // the version that was asked for, and the offset before
+  #key = null;
   #look;
   #back = null; // where the focus was
 
@@ -33,7 +34,7 @@ export class Acting {
         `The alias ${me.alias} of ${me.model} is moved to version ${version}. ${this.#whatFollows()}${from}`,
       ],
       button: `Promote version ${version}`,
-      act: (why) => post(`${under("models", me.model, "versions", version)}/promote`, { why }),
+      path: `${under("models", me.model, "versions", version)}/promote`,
     });
   }
 
@@ -48,7 +49,7 @@ export class Acting {
         "Records that were answered already stay as they are.",
       ],
       button: "Roll back",
-      act: (why) => post(`${under("models", me.model)}/rollback`, { why }),
+      path: `${under("models", me.model)}/rollback`,
     });
   }
 
@@ -61,13 +62,13 @@ export class Acting {
         : `The ${live} live instances load it beside the present one; once all have, it is in force for all from the same moment.`;
   }
 
-  #open({ title, text, button, act }) {
+  #open({ title, text, button, path }) {
     const wrong = el("p", { class: "wrong", role: "alert" });
     const why = el("input", { id: "why", required: true, maxlength: "1000", autocomplete: "off", autofocus: true, "aria-describedby": "why-hint" });
     const go = el("button", { type: "submit" }, button);
     const form = el(
       "form",
-      { onsubmit: (event) => { event.preventDefault(); this.#send(act, why, go, wrong); } },
+      { onsubmit: (event) => { event.preventDefault(); this.#send(path, why, go, wrong); } },
       el("h2", { id: "dialog-title" }, title),
       text.map((line) => el("p", {}, line)),
       el("div", { class: "field" }, el("label", { for: "why" }, "Why"), why, el("p", { id: "why-hint", class: "soft small" }, "It is kept in the audit record.")),
@@ -81,7 +82,7 @@ export class Acting {
     why.focus();
   }
 
-  async #send(act, why, go, wrong) {
+  async #send(path, why, go, wrong) {
     if (!why.value.trim()) {
       why.setCustomValidity("Say why, in a few words.");
       why.reportValidity();
@@ -92,14 +93,24 @@ export class Acting {
     wrong.textContent = "";
     const offset = Math.max(-1, ...this.#state.plans.map((row) => row.offset));
     try {
-      const { version } = await act(why.value.trim());
+      const asked = { why: why.value.trim() };
+      const { version } = await post(path, asked, this.#keyOf(path, asked.why));
+      this.#key = null;
       this.#asked = { version, offset };
       this.#turn(version);
       this.#look();
     } catch (error) {
+      if (error instanceof Refused) this.#key = null; // the same key gets the same refusal
       go.disabled = false;
       wrong.textContent = problem(error);
     }
+  }
+
+  /** The key of what is asked for; the same if it was not answered and is asked for again. */
+  #keyOf(...asked) {
+    const text = JSON.stringify(asked);
+    if (this.#key?.text !== text) this.#key = { text, key: newKey() };
+    return this.#key.key;
   }
 
   #turn(version) {
@@ -148,6 +159,6 @@ function drawStep({ instance, word, tone, why }) {
 
 function problem(error) {
   if (error instanceof Refused) return `${error.message}. ${error.next}`;
-  if (error instanceof NotConnected) return "The service did not answer: it may have been done all the same. Look before you try again.";
+  if (error instanceof NotConnected) return "The service did not answer: it may have been done all the same. Try again with the same words: it is not done twice.";
   return String(error);
 }

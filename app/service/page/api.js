@@ -24,12 +24,18 @@ export class Refused extends Error {
 export class NotConnected extends Error {}
 
 export const get = (path, query) => ask("GET", path, query);
-export const post = (path, query) => ask("POST", path, query);
+
+/** Have something done once, however often it is asked for with the same key. */
+export const post = (path, query, key) => ask("POST", path, query, { "Idempotency-Key": key });
+
+/** A key that nobody else has. */
+export const newKey = () =>
+  [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
 /** A path under the API, of parts that may hold any character. */
 export const under = (...parts) => parts.map(encodeURIComponent).join("/");
 
-async function ask(method, path, query = {}) {
+async function ask(method, path, query = {}, headers = {}) {
   const known = Object.entries(query).filter(([, value]) => value != null);
   const asked = known.length ? `?${new URLSearchParams(known)}` : "";
   const held = token.get();
@@ -37,7 +43,7 @@ async function ask(method, path, query = {}) {
   try {
     answer = await fetch(`api/v1/${path}${asked}`, {
       method,
-      headers: held === null ? {} : { Authorization: `Bearer ${held}` },
+      headers: held === null ? headers : { ...headers, Authorization: `Bearer ${held}` },
       cache: "no-store",
       credentials: "omit",
       redirect: "error",

@@ -8,6 +8,7 @@ import { when } from "./times.js";
 
 const PER_PAGE = 10;
 const COLUMNS = 4;
+const RETIRED = "ds_models.retired"; // the tag of a version that is never served again
 
 export class Versions {
   #tokens = [null]; // of the pages up to the one that is shown
@@ -41,7 +42,8 @@ export class Versions {
       staged: one.version === staged,
       aliases: Object.entries(model?.aliases ?? {}).filter(([, version]) => version === one.version).map(([alias]) => alias),
       open: one.version === this.#open,
-      promote: promote !== null && !(one.version === plan?.version && model?.aliases[me.alias] === one.version),
+      retired: one.tags[RETIRED] ?? null,
+      promote: promote !== null && !(RETIRED in one.tags) && !(one.version === plan?.version && model?.aliases[me.alias] === one.version),
     }));
     show(byId("versions").querySelector(".body"), { rows, than: plan?.version }, (data) => this.#draw(data, promote));
     this.#pager();
@@ -121,7 +123,7 @@ export class Versions {
         el(
           "td",
           { "data-label": "registered" },
-          el("div", {}, when(row.created), row.created_by ? ` by ${row.created_by}` : "", el("div", { class: "soft small" }, row.why ?? row.description)),
+          el("div", {}, when(row.created), row.created_by ? ` by ${row.created_by}` : "", el("div", { class: "soft small" }, row.retired ?? row.why ?? row.description)),
         ),
         el(
           "td",
@@ -167,6 +169,7 @@ const marks = (row) =>
     row.inForce && badge("in force", "good"),
     row.staged && badge("staged", "wait"),
     row.aliases.map((alias) => badge(alias)),
+    row.retired !== null && badge("retired", "bad"),
     row.status !== "READY" && badge(row.status, "bad"),
   );
 

@@ -22,8 +22,8 @@ def router(parts: Parts) -> APIRouter:
             name=caller.name,
             role=caller.role,
             dev=parts.dev,
-            model=parts.served.model,
-            alias=parts.served.alias,
+            model=parts.serving.model,
+            alias=parts.serving.alias,
         )
 
     return routes
