@@ -3,7 +3,7 @@
 import re
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,6 +20,7 @@ from app.topics import dead_letters, status
 from app.topics.dead_letters import DeadLetter
 from app.topics.status import Report
 from tests.harness.browser import Faults, chromium, new_page
+from tests.harness.instances import Instance
 from tests.harness.registry_service import (
     RegistryService,
     artifact,
@@ -209,3 +210,90 @@ def test_a_service_that_is_gone_is_said_and_so_is_its_return(browser: Browser, s
         expect(page.locator("#connection")).to_have_text("live")
         refused = [text for text in faults.beside(401, 404) if "ERR_CONNECTION" not in text]
         assert refused == []
+
+
+# --- what it does ---
+
+
+@pytest.fixture(scope="module")
+def fleet(site: Site) -> Iterator[list[Instance]]:
+    """Two instances that serve, and what puts in force whatever the alias names."""
+    environment = site.world.environment
+    with ExitStack() as running:
+        found = [
+            running.enter_context(
+                Instance(environment, site.folder / f"{name}.log", "app", ("run",))
+            )
+            for name in ("a", "b")
+        ]
+        running.enter_context(
+            Instance(environment, site.folder / "reconciler.log", "app", ("reconcile",))
+        )
+        for instance in found:
+            instance.wait_for_event("model.loaded", timeout_s=120)
+        yield found
+
+
+def versions_served(site: Site) -> list[str]:
+    with site.service.client(site.tokens[Role.READER]) as client:
+        found = client.get("/api/v1/instances").json()["instances"]
+    return [(one["in_force"] or {}).get("version") for one in found if one["live"]]
+
+
+def test_by_keyboard_alone_a_version_is_promoted_and_the_fleet_is_seen_to_turn(
+    browser: Browser, site: Site, fleet: list[Instance]
+) -> None:
+    with site.page(browser, Role.PROMOTER) as (page, faults):
+        expect(page.locator("#now .sentence")).to_have_text("2 of 2 live instances serve it.")
+        button = page.get_by_role("button", name="Promote version 2")
+        expect(button).to_be_visible()
+        for _ in range(20):
+            page.keyboard.press("Tab")
+            if button.evaluate("button => button === document.activeElement"):
+                break
+        expect(button).to_be_focused()
+        page.keyboard.press("Enter")
+        dialog = page.get_by_role("dialog", name="Promote version 2")
+        expect(dialog).to_contain_text("The 2 live instances load it")
+        page.keyboard.press("Enter")  # without a reason nothing is sent
+        expect(dialog.get_by_label("Why")).to_be_focused()
+        page.keyboard.type(f"better {ATTACK}")
+        page.keyboard.press("Enter")
+        expect(page.locator("#turn")).to_have_attribute("data-tone", "good", timeout=120_000)
+        expect(page.locator("#turn")).to_contain_text("Version 2 is in force")
+        expect(page.locator("#steps .badge")).to_have_text(["serves 2", "serves 2"])
+        assert versions_served(site) == ["2", "2"]
+        page.keyboard.press("Enter")
+        expect(page.locator("#now .number")).to_have_text("Version 2")
+        expect(page.locator("#now .why")).to_contain_text(f"better {ATTACK}")
+        assert_harmless(page, faults, 401, 404)
+
+
+def test_it_is_rolled_back_by_two_clicks_and_a_reason(
+    browser: Browser, site: Site, fleet: list[Instance]
+) -> None:
+    with site.page(browser, Role.PROMOTER) as (page, faults):
+        page.get_by_role("button", name="Roll back to version 1").click()
+        page.get_by_label("Why").fill("it was not better")
+        page.get_by_role("button", name="Roll back", exact=True).click()
+        expect(page.locator("#turn")).to_contain_text("Version 1 is in force", timeout=120_000)
+        assert versions_served(site) == ["1", "1"]
+        page.get_by_role("button", name="Close").click()
+        expect(page.locator("#plans li").first).to_contain_text("it was not better")
+        assert_harmless(page, faults, 401, 404)
+
+
+def test_a_refusal_is_told_with_what_to_do(
+    browser: Browser, site: Site, fleet: list[Instance]
+) -> None:
+    """The role became smaller while the page was open."""
+    with site.page(browser, Role.PROMOTER) as (page, _):
+        page.evaluate(
+            "text => sessionStorage.setItem('ds-models.token', text)", site.tokens[Role.READER]
+        )
+        page.get_by_role("button", name="Promote version 2").click()
+        page.get_by_label("Why").fill("because")
+        page.get_by_role("dialog").get_by_role("button", name="Promote version 2").click()
+        wrong = page.get_by_role("dialog").get_by_role("alert")
+        expect(wrong).to_contain_text("this needs the role promoter")
+        expect(wrong).to_contain_text("Ask for a token with the role promoter.")

@@ -131,10 +131,9 @@ export class Acting {
   }
 
   #progress() {
-    const { steps, end, note } = facts.turning(this.#asked, this.#state);
-    const done = steps.filter((one) => one.done).length;
+    const { steps, phase, end, note } = facts.turning(this.#asked, this.#state);
     const sentence = byId("turn");
-    const text = end?.text ?? (steps.length ? `${done} of ${steps.length} instances serve it.` : "The announcement is under way.");
+    const text = end?.text ?? phase;
     if (sentence.textContent !== text) sentence.textContent = text;
     sentence.dataset.tone = end?.tone ?? "wait";
     byId("turn-note").textContent = end ? "" : (note ?? "");

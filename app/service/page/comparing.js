@@ -3,32 +3,25 @@
 import { el } from "./dom.js";
 import { difference, figure } from "./facts.js";
 
-/** Draw what is known of a version; `than` is the version in force, null if there is no other. */
-export function comparison(row, than) {
-  const { metrics, parameters, signature } = row.compared;
-  const other = than !== null;
+/** Draw what is known of a version; `other` is the version in force, null if there is no other. */
+export function comparison(row, other) {
+  const { metrics, parameters, signature } = row.logged;
+  const that = other === null ? "" : " that differ";
   return el(
     "div",
     { class: "compared" },
-    table("Metrics", metrics, row.version, other ? than : null, true),
-    table(
-      other ? "Parameters that differ" : "Parameters",
-      parameters.filter((one) => !other || one.differs),
-      row.version,
-      other ? than : null,
-    ),
-    table(
-      other ? "Columns that differ" : "Columns",
-      signature.filter((one) => !other || one.differs),
-      row.version,
-      other ? than : null,
-    ),
+    table("Metrics", metrics, other?.metrics, row, other, true),
+    table(`Parameters${that}`, parameters, other?.parameters, row, other, false),
+    table(`Columns${that}`, signature, other?.signature, row, other, false),
   );
 }
 
-function table(title, rows, version, than, numbers = false) {
-  if (!rows.length) return el("p", { class: "soft small" }, `${title}: none.`);
+function table(title, values, than, row, other, numbers) {
+  const names = [...new Set([...Object.keys(values), ...Object.keys(than ?? {})])].sort();
+  const shown = names.filter((name) => numbers || !than || written(values[name]) !== written(than[name]));
+  if (!shown.length) return el("p", { class: "soft small" }, `${title}: none.`);
   const kind = numbers ? "figure" : null;
+  const column = (name) => el("th", { scope: "col", class: kind }, name);
   return el(
     "table",
     { class: "small" },
@@ -40,22 +33,22 @@ function table(title, rows, version, than, numbers = false) {
         "tr",
         {},
         el("th", { scope: "col" }, "name"),
-        than !== null && el("th", { scope: "col", class: kind }, `${than}, in force`),
-        el("th", { scope: "col", class: kind }, version),
-        than !== null && numbers && el("th", { scope: "col", class: kind }, "difference"),
+        than && column(`${other.version}, in force`),
+        column(row.version),
+        than && numbers && column("difference"),
       ),
     ),
     el(
       "tbody",
       {},
-      rows.map((one) =>
+      shown.map((name) =>
         el(
           "tr",
           {},
-          el("th", { scope: "row" }, one.name),
-          than !== null && el("td", { class: kind }, written(one.left)),
-          el("td", { class: kind }, written(one.right)),
-          than !== null && numbers && el("td", { class: kind }, change(one)),
+          el("th", { scope: "row" }, name),
+          than && el("td", { class: kind }, written(than[name])),
+          el("td", { class: kind }, written(values[name])),
+          than && numbers && el("td", { class: kind }, change(values[name], than[name])),
         ),
       ),
     ),
@@ -63,9 +56,10 @@ function table(title, rows, version, than, numbers = false) {
 }
 
 const written = (value) =>
-  value !== null && typeof value === "object" ? JSON.stringify(value) : figure(value);
+  value != null && typeof value === "object" ? JSON.stringify(value) : figure(value);
 
-function change({ left, right }) {
-  const said = difference(right, left);
-  return said ? [el("span", { "aria-hidden": "true" }, said.seen), el("span", { class: "unseen" }, said.heard)] : "–";
+function change(value, than) {
+  const said = difference(value, than);
+  if (!said) return "–";
+  return [el("span", { "aria-hidden": "true" }, said.seen), el("span", { class: "unseen" }, said.heard)];
 }

@@ -45,24 +45,40 @@ export function loaded(instances, row) {
   return `loaded by ${ready.length} of ${count(alive.length, "instance")}`;
 }
 
+/** What failed when the reconciler tried last; null if nothing did. */
+export function failure({ failure, failed, looked }) {
+  return failed !== null && (looked === null || Date.parse(failed) >= Date.parse(looked)) ? failure : null;
+}
+
 /**
  * How far the fleet is with a version that was asked for.
  *
  * `asked` has its `version` and the `offset` of the newest announcement before it was asked for.
- * `end` is null while it goes on, else a tone and a sentence.
+ * `phase` says where it is; `end` is null while it goes on, else a tone and a sentence.
  */
 export function turning(asked, { plans, instances, model, me, reconciler }) {
   const { version } = asked;
   const plan = inForce(plans);
   const steps = live(instances).map((one) => ({ instance: one.instance, ...step(one, version, plan) }));
   const since = plans.filter((row) => row.offset > asked.offset);
-  return { steps, end: end(), note: note() };
+  return { steps, phase: phase(), end: end(), note: note() };
+
+  function phase() {
+    if (plan?.version === version) {
+      const done = steps.filter((one) => one.done).length;
+      return `In force: ${done} of ${count(steps.length, "instance")} ${done === 1 ? "serves" : "serve"} it.`;
+    }
+    if (coming(plans).some((row) => row.version === version)) return "Announced: in force in a moment.";
+    const ahead = staged(plans);
+    if (ahead?.version === version) return `Staged: ${loaded(instances, ahead)}.`;
+    return "The alias is moved. The version is verified before instances load it; that takes seconds.";
+  }
 
   function end() {
     if (plan?.version === version && steps.every((one) => one.done)) {
       return { tone: "good", text: `Version ${version} is in force, and ${steps.length ? "every live instance serves it" : "no instance is live"}.` };
     }
-    const wanted = model?.aliases[me.alias];
+    const wanted = model.aliases[me.alias];
     if (wanted !== undefined && wanted !== version) {
       return { tone: "bad", text: `The alias ${me.alias} was moved on to version ${wanted}.` };
     }
@@ -77,10 +93,10 @@ export function turning(asked, { plans, instances, model, me, reconciler }) {
   }
 
   function note() {
-    const failed = reconciler?.failed;
-    if (failed) return `The reconciler failed, and tries again: ${failed.why ?? failed.detail ?? failed}`;
-    if (reconciler && !reconciler.runs) return "No reconciler runs in this service: one must run beside it (python -m app reconcile).";
-    return null;
+    if (!reconciler) return null;
+    if (!reconciler.runs_here) return "No reconciler runs in this service: one must run beside it (python -m app reconcile).";
+    const failed = failure(reconciler);
+    return failed === null ? null : `The last try failed, and there will be another: ${failed}`;
   }
 }
 
@@ -97,6 +113,12 @@ function step(one, version, plan) {
   }
   const serves = one.in_force ? `serves ${one.in_force.version}` : one.doing;
   return { word: serves, tone: "calm", why: one.why, done: false };
+}
+
+/** What a version has, by name; of a comparison whose right side is that version. */
+export function logged({ metrics, parameters, signature }) {
+  const right = (values) => Object.fromEntries(values.map((one) => [one.name, one.right]));
+  return { metrics: right(metrics), parameters: right(parameters), signature: right(signature) };
 }
 
 /** A number as people read it: four digits that count. */

@@ -26,16 +26,16 @@ function card(one) {
     "li",
     { class: "card" },
     el("h3", {}, one.instance, badge(word, one.live ? TONES[one.doing] : "bad")),
-    el(
-      "p",
-      {},
-      one.in_force ? `serves version ${one.in_force.version}` : "serves no version",
-      rest.length ? `; has ${[...new Set(rest.map((version) => version.version))].join(", ")} loaded too` : "",
-    ),
+    el("p", {}, one.in_force ? `serves version ${one.in_force.version}` : "serves no version"),
     one.staged && el(
       "p",
       { class: "small" },
       one.staged.why_not === null ? `has loaded version ${one.staged.version}, staged` : `loads version ${one.staged.version}: ${one.staged.why_not}`,
+    ),
+    !one.staged && rest.length > 0 && el(
+      "p",
+      { class: "soft small" },
+      `keeps ${[...new Set(rest.map((version) => version.version))].join(", ")} loaded`,
     ),
     one.why && el("p", { class: "why small" }, one.why),
     el(

@@ -27,17 +27,17 @@ export function showNow({ me, plans, instances, model, reconciler }, acts) {
 }
 
 function wanted(me, model, plan) {
-  const version = model?.aliases[me.alias];
+  const version = model.aliases[me.alias];
   if (version === undefined) return { text: "names no version" };
   return version === plan?.version
     ? { text: `wants version ${version}, as in force` }
     : { text: `wants version ${version}`, tone: "wait", word: "not in force" };
 }
 
-function waits({ runs, why, agrees, failed }) {
-  if (failed) return { text: String(failed.why ?? failed.detail ?? failed), tone: "bad", word: "failed" };
-  if (!runs) return { text: "none runs in this service" };
-  return { text: why ?? (agrees ? "all agrees" : "at work") };
+function waits(reconciler) {
+  const failure = facts.failure(reconciler);
+  if (!reconciler.runs_here) return { text: "none runs in this service" };
+  return failure ? { text: failure, tone: "bad", word: "it tries again" } : { text: reconciler.why };
 }
 
 function draw({ plan, state, back, facts: rows }, acts) {

@@ -1,6 +1,6 @@
 // The versions of the model, a page at a time, each beside the one in force.
 
-import { Refused, get, under } from "./api.js";
+import { get, under } from "./api.js";
 import { comparison } from "./comparing.js";
 import { badge, byId, el, show } from "./dom.js";
 import * as facts from "./facts.js";
@@ -8,13 +8,12 @@ import { when } from "./times.js";
 
 const PER_PAGE = 10;
 const COLUMNS = 4;
-const RETIRED = "ds_models.retired"; // the tag of a version that is never served again
 
 export class Versions {
   #tokens = [null]; // of the pages up to the one that is shown
   #next = null;
   #open = null; // the version that is compared
-  #compared = new Map();
+  #logged = new Map(); // what the training of each version logged, once that is known
   #asked = Promise.resolve();
 
   /** `changed` is called when there is something new to draw, `look` when there is to ask. */
@@ -33,19 +32,21 @@ export class Versions {
   /** Draw it; `promote` opens the dialog, and is null if the role is too small. */
   show({ me, model, plans, versions }, promote) {
     this.#next = versions.next_page_token;
-    const plan = facts.inForce(plans);
+    const present = facts.inForce(plans)?.version;
     const staged = facts.staged(plans)?.version;
+    const wanted = model.aliases[me.alias];
+    const than = present === undefined ? undefined : this.#log(me.model, present);
     const rows = versions.versions.map((one) => ({
       ...one,
-      compared: this.#comparison(me.model, plan?.version ?? one.version, one.version),
-      inForce: one.version === plan?.version,
+      logged: this.#log(me.model, one.version),
+      inForce: one.version === present,
       staged: one.version === staged,
-      aliases: Object.entries(model?.aliases ?? {}).filter(([, version]) => version === one.version).map(([alias]) => alias),
+      aliases: Object.keys(model.aliases).filter((alias) => model.aliases[alias] === one.version),
       open: one.version === this.#open,
-      retired: one.tags[RETIRED] ?? null,
-      promote: promote !== null && !(RETIRED in one.tags) && !(one.version === plan?.version && model?.aliases[me.alias] === one.version),
+      promote: promote !== null && one.retired === null && !(one.version === present && one.version === wanted),
     }));
-    show(byId("versions").querySelector(".body"), { rows, than: plan?.version }, (data) => this.#draw(data, promote));
+    const data = { rows, present, than };
+    show(byId("versions").querySelector(".body"), data, (known) => this.#draw(known, promote));
     this.#pager();
   }
 
@@ -64,34 +65,32 @@ export class Versions {
     look();
   }
 
-  /** Return how two versions compare, or undefined until that is known: one is asked at a time. */
-  #comparison(model, left, right) {
-    const key = JSON.stringify([left, right]);
-    if (!this.#compared.has(key)) {
-      this.#compared.set(key, undefined);
-      this.#asked = this.#asked.then(() => this.#compare(key, model, left, right));
+  /** Return what is logged of a version, or undefined until it is known: one is asked at a time. */
+  #log(model, version) {
+    if (!this.#logged.has(version)) {
+      this.#logged.set(version, undefined);
+      this.#asked = this.#asked.then(() => this.#ask(model, version));
     }
-    return this.#compared.get(key);
+    return this.#logged.get(version);
   }
 
-  async #compare(key, model, left, right) {
-    const path = under("models", model, "compare");
+  /** Compared with itself: unlike the version in full, that fetches none of its files. */
+  async #ask(model, version) {
     try {
-      this.#compared.set(key, await get(path, { left, right }));
-    } catch (error) {
-      const gone = error instanceof Refused && error.status === 404 && left !== right;
-      if (gone) this.#compared.set(key, await get(path, { left: right, right }).catch(() => undefined));
-      else this.#compared.delete(key); // it is tried again at the next look
-      if (!gone) return;
+      const path = under("models", model, "compare");
+      this.#logged.set(version, facts.logged(await get(path, { left: version, right: version })));
+    } catch {
+      this.#logged.delete(version); // it is tried again at the next look
+      return;
     }
     this.changed();
   }
 
-  #draw({ rows, than }, promote) {
+  #draw({ rows, present, than }, promote) {
     if (!rows.length) return el("p", { class: "soft" }, "No version is registered.");
-    const all = rows.flatMap((row) => row.compared?.metrics.map((metric) => metric.name) ?? []);
+    const all = rows.flatMap((row) => Object.keys(row.logged?.metrics ?? {}));
     const names = [...new Set(all)].sort().slice(0, COLUMNS);
-    const width = 3 + names.length;
+    const other = (row) => (row.inForce || than === undefined ? null : { version: present, ...than });
     return el(
       "table",
       { class: "stacks" },
@@ -107,23 +106,29 @@ export class Versions {
           el("th", { scope: "col" }, el("span", { class: "unseen" }, "what can be done")),
         ),
       ),
-      el("tbody", {}, rows.map((row) => this.#row(row, names, than, width, promote))),
+      el("tbody", {}, rows.map((row) => this.#row(row, names, other(row), promote))),
     );
   }
 
-  #row(row, names, than, width, promote) {
+  #row(row, names, other, promote) {
     const panel = `compared-${row.version}`;
-    const differs = than !== undefined && !row.inForce;
+    const of = `version ${row.version}`;
     return [
       el(
         "tr",
         {},
         el("th", { scope: "row" }, `Version ${row.version}`, marks(row)),
-        names.map((name) => metric(name, row, differs)),
+        names.map((name) => metric(name, row, other)),
         el(
           "td",
           { "data-label": "registered" },
-          el("div", {}, when(row.created), row.created_by ? ` by ${row.created_by}` : "", el("div", { class: "soft small" }, row.retired ?? row.why ?? row.description)),
+          el(
+            "div",
+            {},
+            when(row.created),
+            row.created_by ? ` by ${row.created_by}` : "",
+            el("div", { class: "soft small" }, row.retired ?? row.why ?? row.description),
+          ),
         ),
         el(
           "td",
@@ -131,7 +136,7 @@ export class Versions {
           el(
             "div",
             { class: "buttons" },
-            row.compared && el(
+            row.logged && el(
               "button",
               {
                 type: "button",
@@ -139,20 +144,29 @@ export class Versions {
                 "data-key": `compare-${row.version}`,
                 "aria-expanded": String(row.open),
                 "aria-controls": panel,
-                "aria-label": differs ? `Compare version ${row.version} with the one in force` : `Details of version ${row.version}`,
+                "aria-label": other ? `Compare ${of} with the one in force` : `Details of ${of}`,
                 onclick: () => this.#toggle(row.version),
               },
-              differs ? "Compare" : "Details",
+              other ? "Compare" : "Details",
             ),
             row.promote && el(
               "button",
-              { type: "button", "data-key": `promote-${row.version}`, "aria-label": `Promote version ${row.version}`, onclick: () => promote(row.version) },
+              {
+                type: "button",
+                "data-key": `promote-${row.version}`,
+                "aria-label": `Promote ${of}`,
+                onclick: () => promote(row.version),
+              },
               "Promote",
             ),
           ),
         ),
       ),
-      row.open && row.compared && el("tr", { class: "more", id: panel }, el("td", { colspan: width }, comparison(row, differs ? than : null))),
+      row.open && row.logged && el(
+        "tr",
+        { class: "more", id: panel },
+        el("td", { colspan: 3 + names.length }, comparison(row, other)),
+      ),
     ].filter(Boolean);
   }
 
@@ -173,17 +187,22 @@ const marks = (row) =>
     row.status !== "READY" && badge(row.status, "bad"),
   );
 
-function metric(name, row, differs) {
-  const found = row.compared?.metrics.find((one) => one.name === name);
-  const change = differs && found ? facts.difference(found.right, found.left) : null;
+function metric(name, row, other) {
+  const value = row.logged?.metrics[name];
+  const change = other && facts.difference(value, other.metrics[name]);
   return el(
     "td",
     { "data-label": name, class: "figure" },
     el(
       "div",
       {},
-      facts.figure(found?.right),
-      change && el("span", { class: "change" }, el("span", { "aria-hidden": "true" }, change.seen), el("span", { class: "unseen" }, change.heard)),
+      facts.figure(value),
+      change && el(
+        "span",
+        { class: "change" },
+        el("span", { "aria-hidden": "true" }, change.seen),
+        el("span", { class: "unseen" }, change.heard),
+      ),
     ),
   );
 }
