@@ -234,7 +234,7 @@ def fleet(site: Site) -> Iterator[list[Instance]]:
         yield found
 
 
-def versions_served(site: Site) -> list[str]:
+def versions_served(site: Site) -> list[str | None]:
     with site.service.client(site.tokens[Role.READER]) as client:
         found = client.get("/api/v1/instances").json()["instances"]
     return [(one["in_force"] or {}).get("version") for one in found if one["live"]]
