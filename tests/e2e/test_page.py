@@ -29,7 +29,7 @@ from tests.harness.registry_service import (
     token,
     zipped,
 )
-from tests.harness.world import World
+from tests.harness.world import World, until
 
 ATTACK = "<img src=x onerror=window.hacked=1>"
 MODELS = "/api/v1/models"
@@ -63,6 +63,22 @@ class Site:
             expect(page.locator("#versions tbody tr")).not_to_have_count(0)
             yield page, faults
 
+    @property
+    def mlflow(self) -> mlflow.MlflowClient:
+        return mlflow.MlflowClient(self.world.environment["MLFLOW_TRACKING_URI"])
+
+    def bring(self, version: str) -> None:
+        """Have a version in force, whichever test was before."""
+
+        def in_force() -> bool:
+            with self.service.client(self.tokens[Role.READER]) as client:
+                found = client.get("/api/v1/in-force").json()["in_force"]
+            return bool(found["version"] == version)
+
+        if not in_force():  # the fleet is there
+            self.mlflow.set_registered_model_alias(self.model, "champion", version)
+            until(in_force, 120)
+
     def upload(self, slope: float, rmse: float) -> None:
         body = zipped(artifact(self.folder, slope))
         with self.service.client(self.tokens[Role.ADMIN]) as client:
@@ -74,9 +90,8 @@ class Site:
             )
             assert made.status_code == 201, made.text
             run = client.get(made.headers["location"]).json()["run_id"]
-        client_of_mlflow = mlflow.MlflowClient(self.world.environment["MLFLOW_TRACKING_URI"])
-        client_of_mlflow.log_metric(run, "rmse", rmse)
-        client_of_mlflow.log_param(run, "note", f"{slope:g} {ATTACK}")
+        self.mlflow.log_metric(run, "rmse", rmse)
+        self.mlflow.log_param(run, "note", f"{slope:g} {ATTACK}")
 
 
 @pytest.fixture(scope="module")
@@ -160,11 +175,9 @@ def test_a_token_is_asked_for_and_one_that_is_wrong_is_explained(
 
 
 def test_all_is_shown_as_text_whatever_it_holds(browser: Browser, site: Site) -> None:
+    site.bring("1")
     with site.page(browser, Role.READER) as (page, faults):
-        now = page.locator("#now")
-        expect(now.locator(".number")).to_have_text("Version 1")
-        expect(now).to_contain_text(f"first {ATTACK}")
-        expect(now).to_contain_text("No instance is live")
+        expect(page.locator("#now .number")).to_have_text("Version 1")
         expect(page.locator("#plans")).to_contain_text(f"first {ATTACK}")
         expect(page.locator("#instances")).to_contain_text(f"host {ATTACK}")
         expect(page.locator("#instances")).to_contain_text(f"waits {ATTACK}")
@@ -178,6 +191,7 @@ def test_all_is_shown_as_text_whatever_it_holds(browser: Browser, site: Site) ->
 
 
 def test_whoever_may_only_look_sees_no_button_that_acts(browser: Browser, site: Site) -> None:
+    site.bring("1")
     with site.page(browser, Role.READER) as (page, _):
         expect(page.get_by_role("button", name="Compare version 2")).to_be_visible()
         assert page.get_by_role("button", name=re.compile("Promote|Roll back")).count() == 0
@@ -187,6 +201,7 @@ def test_whoever_may_only_look_sees_no_button_that_acts(browser: Browser, site: 
 def test_each_control_has_a_name_and_nothing_is_wider_than_the_screen(
     browser: Browser, site: Site, width: int
 ) -> None:
+    site.bring("1")
     with site.page(browser, Role.PROMOTER, width) as (page, _):
         page.get_by_role("button", name="Compare version 2").click()
         page.get_by_role("button", name="Promote version 2").click()
@@ -200,6 +215,7 @@ def test_each_control_has_a_name_and_nothing_is_wider_than_the_screen(
 
 
 def test_a_service_that_is_gone_is_said_and_so_is_its_return(browser: Browser, site: Site) -> None:
+    site.bring("1")
     with site.page(browser, Role.READER) as (page, faults):
         site.service.kill()
         banner = page.locator("#banner")
@@ -243,6 +259,7 @@ def versions_served(site: Site) -> list[str | None]:
 def test_by_keyboard_alone_a_version_is_promoted_and_the_fleet_is_seen_to_turn(
     browser: Browser, site: Site, fleet: list[Instance]
 ) -> None:
+    site.bring("1")
     with site.page(browser, Role.PROMOTER) as (page, faults):
         expect(page.locator("#now .sentence")).to_have_text("2 of 2 live instances serve it.")
         button = page.get_by_role("button", name="Promote version 2")
@@ -272,6 +289,7 @@ def test_by_keyboard_alone_a_version_is_promoted_and_the_fleet_is_seen_to_turn(
 def test_it_is_rolled_back_by_two_clicks_and_a_reason(
     browser: Browser, site: Site, fleet: list[Instance]
 ) -> None:
+    site.bring("2")
     with site.page(browser, Role.PROMOTER) as (page, faults):
         page.get_by_role("button", name="Roll back to version 1").click()
         page.get_by_label("Why").fill("it was not better")
@@ -287,6 +305,7 @@ def test_a_refusal_is_told_with_what_to_do(
     browser: Browser, site: Site, fleet: list[Instance]
 ) -> None:
     """The role became smaller while the page was open."""
+    site.bring("1")
     with site.page(browser, Role.PROMOTER) as (page, _):
         page.evaluate(
             "text => sessionStorage.setItem('ds-models.token', text)", site.tokens[Role.READER]
@@ -297,3 +316,42 @@ def test_a_refusal_is_told_with_what_to_do(
         wrong = page.get_by_role("dialog").get_by_role("alert")
         expect(wrong).to_contain_text("this needs the role promoter")
         expect(wrong).to_contain_text("Ask for a token with the role promoter.")
+
+
+def test_a_version_that_is_given_up_is_told_with_the_reason(browser: Browser, site: Site) -> None:
+    plans = [
+        {"offset": 0, "status": "in force", "version": "1"},
+        {"offset": 1, "status": "was staged", "version": "2"},
+        {"offset": 2, "status": "unstaged", "unstages": 1, "why": "b can't load it"},
+    ]
+    ask = """async ([plans, wanted, offset]) => {
+      const facts = await import("/assets/facts.js");
+      const seen = { plans, instances: [], model: { aliases: { champion: wanted } } };
+      seen.me = { alias: "champion" };
+      return facts.turning({ version: "2", offset }, seen).end?.text ?? null;
+    }"""
+    with new_page(browser) as (page, _):
+        page.goto(site.service.address)
+        for wanted, offset, told in (
+            ("2", 0, "Version 2 was given up: b can't load it"),
+            ("2", 2, None),  # that was before: it is tried again
+            ("3", 0, "The alias champion was moved on to version 3."),
+        ):
+            assert page.evaluate(ask, [plans, wanted, offset]) == told
+
+
+def test_older_versions_are_on_the_next_page(browser: Browser, site: Site) -> None:
+    first = site.mlflow.get_model_version(site.model, "1")
+    for _ in range(9):
+        site.mlflow.create_model_version(site.model, str(first.source), first.run_id)
+    with site.page(browser, Role.READER) as (page, faults):
+        numbers = page.locator('#versions tbody th[scope="row"]')
+        expect(numbers).to_have_count(10)
+        expect(numbers.first).to_contain_text("Version 11")
+        page.get_by_role("button", name="Older").click()
+        expect(numbers).to_have_count(1)
+        expect(numbers).to_contain_text("Version 1")
+        expect(page.get_by_role("button", name="Older")).to_be_disabled()
+        page.get_by_role("button", name="Newer").click()
+        expect(numbers).to_have_count(10)
+        assert_harmless(page, faults, 401, 404)

@@ -14,6 +14,15 @@ export function before(plans) {
   return was.findLast((row) => row.version !== present.version)?.version ?? null;
 }
 
+/** The row that a void or the end of a staging is about; undefined if it is too old to be there. */
+export const about = (plans, row) => plans.find((one) => one.offset === (row.voids ?? row.unstages));
+
+/** Why nobody waits for a version any more that was staged; null if that is not so. */
+export function givenUp(plans, version) {
+  const last = plans.findLast((row) => (row.version ?? about(plans, row)?.version) === version);
+  return last?.status === "unstaged" ? last : null;
+}
+
 export const live = (instances) => instances.filter((one) => one.live);
 
 const serves = (one, plan) =>
@@ -60,7 +69,6 @@ export function turning(asked, { plans, instances, model, me, reconciler }) {
   const { version } = asked;
   const plan = inForce(plans);
   const steps = live(instances).map((one) => ({ instance: one.instance, ...step(one, version, plan) }));
-  const since = plans.filter((row) => row.offset > asked.offset);
   return { steps, phase: phase(), end: end(), note: note() };
 
   function phase() {
@@ -82,12 +90,11 @@ export function turning(asked, { plans, instances, model, me, reconciler }) {
     if (wanted !== undefined && wanted !== version) {
       return { tone: "bad", text: `The alias ${me.alias} was moved on to version ${wanted}.` };
     }
-    const last = since.findLast((row) => row.version === version || row.status === "unstaged");
-    if (last?.status === "unstaged") {
-      return { tone: "bad", text: `Version ${version} was given up: ${last.why}` };
-    }
-    if (last?.status === "voided") {
-      return { tone: "bad", text: `The announcement of version ${version} was voided: ${last.voided_why}` };
+    const up = givenUp(plans, version);
+    if (up?.offset > asked.offset) return { tone: "bad", text: `Version ${version} was given up: ${up.why}` };
+    const voided = plans.findLast((row) => row.offset > asked.offset && row.version === version);
+    if (voided?.status === "voided") {
+      return { tone: "bad", text: `The announcement of version ${version} was voided: ${voided.voided_why}` };
     }
     return null;
   }

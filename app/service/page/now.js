@@ -9,6 +9,8 @@ export function showNow({ me, plans, instances, model, reconciler }, acts) {
   const plan = facts.inForce(plans);
   const state = facts.state(plans, instances);
   const staged = facts.staged(plans);
+  const asked = model.aliases[me.alias];
+  const up = asked === plan?.version ? null : facts.givenUp(plans, asked);
   const data = {
     plan,
     state,
@@ -17,6 +19,7 @@ export function showNow({ me, plans, instances, model, reconciler }, acts) {
       ...facts.coming(plans).map((row) => ({ name: "Coming", row, text: `version ${row.version}`, at: row.effective })),
       staged && { name: "Staged", row: staged, text: `version ${staged.version}, ${facts.loaded(instances, staged)}`, at: staged.announced },
       { name: `Alias ${me.alias}`, ...wanted(me, model, plan) },
+      up && { name: "Given up", row: up, text: `version ${asked}`, at: up.announced },
       reconciler && { name: "Reconciler", ...waits(reconciler) },
       plan?.digest && { name: "Digest", digest: plan.digest },
     ].filter(Boolean),

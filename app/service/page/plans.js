@@ -1,13 +1,15 @@
 // The last announcements, the newest first.
 
 import { badge, byId, el, show } from "./dom.js";
+import * as facts from "./facts.js";
 import { when } from "./times.js";
 
 const SHOWN = 12;
 const TONES = { "in force": "good", coming: "wait", staged: "wait", voided: "bad", void: "bad", ignored: "bad" };
 
 export function showPlans(plans) {
-  show(byId("plans").querySelector(".body"), plans.slice(-SHOWN).reverse(), draw);
+  const rows = plans.map((row) => ({ ...row, of: row.version ?? facts.about(plans, row)?.version }));
+  show(byId("plans").querySelector(".body"), rows.slice(-SHOWN).reverse(), draw);
 }
 
 function draw(rows) {
@@ -32,8 +34,7 @@ function drawRow(row) {
   );
 }
 
-function about(row) {
-  const other = row.voids ?? row.unstages;
-  if (row.version) return `version ${row.version}`;
-  return other === undefined ? "" : `what offset ${other} says`;
+function about({ of, voids, unstages }) {
+  const offset = voids ?? unstages;
+  return `${of ? `version ${of}` : ""}${offset === undefined ? "" : ` of offset ${offset}`}`.trim();
 }
