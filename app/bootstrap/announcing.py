@@ -2,7 +2,9 @@
 
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from app.bootstrap import history, parts
 from app.domain.errors import Refused
@@ -49,6 +51,7 @@ def stage(
     why: str | None,
     check: bool,
     alias: str | None = None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Staged:
     """Verify a registered version, and have all instances load it and keep it warm.
 
@@ -59,16 +62,17 @@ def stage(
         why: For people.
         check: Load the model first, in a process of its own.
         alias: That asks for it; None if somebody does.
+        stopped: Says that whoever asked for it is to end: that process is ended then.
 
     Raises:
         Refused: A plan came in between.
-        ModelError: The version can't be had, or can't serve.
+        ModelError: The version can't be had, or can't serve; or it was stopped.
         BrokerUnavailable: Kafka is away.
         TopicsError: The announcement topic is missing or breaks a promise.
     """
     _require_announcement_topic(settings)
     newest = newest_plan(history.announced(settings))
-    announcement = _prepare(settings, name, version, why=why, check=check)
+    announcement = _prepare(settings, name, version, why=why, check=check, stopped=stopped)
     named = replace(announcement, replaces=newest, alias=alias)
     _require_still_there(settings, named)
     return announcer.stage(parts.kafka(settings), settings.topics.announcements, named)
@@ -211,14 +215,18 @@ def _prepare(
     effective_from_ms: int | None = None,
     why: str | None,
     check: bool,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Announcement:
+    def verified(folder: Path) -> None:
+        verify(folder, parts.policy(settings), stopped=stopped)
+
     return announcer.prepare(
         parts.models(settings),
         name,
         version,
         guard_ms=settings.announcements.guard_ms,
         effective_from_ms=effective_from_ms,
-        check=(lambda folder: verify(folder, parts.policy(settings))) if check else None,
+        check=verified if check else None,
         why=why,
     )
 

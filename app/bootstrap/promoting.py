@@ -11,7 +11,7 @@ from app.domain.promoting import Promoted, said_of
 from app.domain.reconciling import OnTimeout
 from app.domain.rollback import Rollback
 from app.registry.promotion import see_through
-from app.registry.reconciler import Patience
+from app.registry.reconciler_world import Patience
 from app.settings import Settings
 from app.tools.watching.staging import Progress
 

@@ -7,7 +7,9 @@ from app.bootstrap import announcing, history, parts, watching
 from app.domain.plans import Entry, Plan, Staged
 from app.domain.promoting import why_of
 from app.registry.mlflow_alias import MlflowAlias
-from app.registry.reconciler import Patience, Reconciler
+from app.registry.reconciler import Reconciler
+from app.registry.reconciler_state import Reported
+from app.registry.reconciler_world import Patience
 from app.settings import Settings
 from app.tools.watching.staging import Progress, reached, who_lacks
 
@@ -21,12 +23,14 @@ class RealWorld:
         alias: That names the version to serve.
         verify: Whether a version is loaded once, in a process of its own, before it is staged.
         on_progress: Told how far each live instance is, at each look.
+        stopped: Says that it is to end, also in the middle of verifying a version.
     """
 
     settings: Settings
     alias: MlflowAlias
     verify: bool = True
     on_progress: Callable[[Sequence[Progress]], None] = lambda _found: None
+    stopped: Callable[[], bool] = lambda: False
 
     def wanted(self) -> str | None:
         """Return the version that the alias names."""
@@ -52,6 +56,7 @@ class RealWorld:
             why=said,
             check=self.verify,
             alias=self.alias.name,
+            stopped=self.stopped,
         )
 
     def announce(self, staged: Staged) -> Plan:
@@ -69,9 +74,21 @@ def alias(settings: Settings) -> MlflowAlias:
     return MlflowAlias(settings.mlflow.tracking_uri, settings.model.name, settings.model.alias)
 
 
-def reconciler(settings: Settings) -> Reconciler:
-    """Return what makes the topic agree with the alias, step by step. Takes seconds."""
+def reconciler(
+    settings: Settings,
+    stopped: Callable[[], bool] = lambda: False,
+    reported: Reported | None = None,
+) -> Reconciler:
+    """Return what makes the topic agree with the alias, step by step. Takes seconds.
+
+    Args:
+        settings: Of the application.
+        stopped: Says that it is to end, also in the middle of verifying a version.
+        reported: Told what it sees and does.
+    """
     wanted = settings.reconciler
     return Reconciler(
-        RealWorld(settings, alias(settings)), Patience(wanted.load_timeout_s, wanted.on_timeout)
+        RealWorld(settings, alias(settings), stopped=stopped),
+        Patience(wanted.load_timeout_s, wanted.on_timeout),
+        reported=reported,
     )

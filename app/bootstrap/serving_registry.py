@@ -2,11 +2,18 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from typing import Any
 
-from app.bootstrap import announcing, history, parts, promoting, redriving
+from app.bootstrap import (
+    announcing,
+    history,
+    parts,
+    promoting,
+    redriving,
+    serving_reconciler,
+)
 from app.domain.plans import Announcement, Plan, PlanTable
 from app.domain.promoting import Promoted
 from app.registry import announcer
@@ -24,6 +31,7 @@ from app.service.recently import Recently
 from app.service.roles import Caller, Role
 from app.service.serving import Serving
 from app.service.tokens import Token, Tokens
+from app.service.webhooks import Webhooks
 from app.settings import Settings
 from app.stream.hot_swap import HotSwap
 from app.stream.workspace import own_folder
@@ -40,6 +48,8 @@ _COUNTING_S = 5.0  # at most
 @contextmanager
 def registry_service(settings: Settings, *, dev: bool) -> Iterator[Application]:
     """Have the service as an application; what it loads is dropped at the end of the block.
+
+    Its reconciler runs for as long.
 
     Raises:
         DatabaseUnavailable: Its database can't be used.
@@ -70,7 +80,9 @@ def registry_service(settings: Settings, *, dev: bool) -> Iterator[Application]:
         return redriving.recent_letters(settings, minutes, _now_ms(), _COUNTING_S)
 
     wanted = settings.service
+    secret, ends = wanted.webhook_secret, ExitStack()
     try:
+        inside = ends.enter_context(serving_reconciler.inside_of_service(settings, metrics))
         yield application(
             Parts(
                 tokens=Tokens(engine, _now_ms),
@@ -92,6 +104,8 @@ def registry_service(settings: Settings, *, dev: bool) -> Iterator[Application]:
                 in_force=lambda: _status(settings, with_instances=False),
                 instances=lambda: _status(settings, with_instances=True)["instances"],
                 dead_letters=Recently(letters, _COUNTED_FOR_S, time.monotonic),
+                reconciler=inside.state,
+                look_again=inside.look_again,
                 checks={
                     "the database": lambda: database.require_answer(engine),
                     "MLflow": models.require_answer,
@@ -100,11 +114,13 @@ def registry_service(settings: Settings, *, dev: bool) -> Iterator[Application]:
                     ),
                 },
                 bounds=_bounds(settings),
+                webhooks=Webhooks(secret, engine, _now_ms, metrics.webhook) if secret else None,
                 dev=dev,
                 cors_origins=wanted.cors_origins,
             )
         )
     finally:
+        ends.close()
         loaded.close()
         engine.dispose()
 

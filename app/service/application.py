@@ -27,10 +27,12 @@ from app.service.routes import (
     page,
     plans,
     predict,
+    reconciler,
     retirements,
     serving,
     uploads,
     versions,
+    webhooks,
 )
 from app.service.routes.common import DIGEST_HEADER
 
@@ -46,6 +48,7 @@ _ROUTERS = (
     retirements,
     plans,
     dead_letters,
+    reconciler,
     audit,
     me,
 )
@@ -73,6 +76,8 @@ def application(parts: Parts) -> FastAPI:
         app.include_router(routes.router(parts), prefix=API)
     app.include_router(operator.router(parts))
     app.include_router(page.router())
+    if parts.webhooks is not None:
+        app.include_router(webhooks.router(parts, parts.webhooks))
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
 
     app.add_middleware(BodyLimit, limits=parts.bounds)

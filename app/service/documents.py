@@ -288,6 +288,41 @@ class Me(_Document):
     alias: str = Field(description="It names the version to serve.", examples=["champion"])
 
 
+class ReconcilerState(_Document):
+    """The reconciler of this service."""
+
+    runs_here: bool = Field(
+        description="False without `service.reconcile`: it may run elsewhere.", examples=[True]
+    )
+    wanted: str | None = Field(
+        description="The version that the alias in MLflow names, null if it names none.",
+        examples=["2"],
+    )
+    agrees: bool | None = Field(
+        description="Whether the newest plan names that; null if nobody has looked.",
+        examples=[True],
+    )
+    why: str = Field(
+        description="What it does, or waits for.", examples=["version 2 is announced at offset 3"]
+    )
+    looked: str | None = Field(
+        description="When it last saw both.", examples=["2026-11-25T06:26:18.961Z"]
+    )
+    failure: str | None = Field(
+        description="What failed last, however long ago.",
+        examples=["ModelUnavailable: MLflow does not answer"],
+    )
+    failed: str | None = Field(description="When.", examples=["2026-11-25T06:20:00.000Z"])
+
+
+class WebhookAnswer(_Document):
+    """What became of a webhook."""
+
+    outcome: Literal["taken", "repeated"] = Field(
+        description="`repeated` changes nothing: it was taken before.", examples=["taken"]
+    )
+
+
 class AuditRecord(_Document):
     """A change that was asked for, and what became of it."""
 

@@ -1,6 +1,7 @@
 """The gate: who calls, and not too often.
 
-Outside of it are only the health of the service and the files of its page, which hold no secrets.
+Everything is behind it but the health of the service, the files of its page, which hold no secrets,
+and webhooks, which are signed instead.
 """
 
 import math
@@ -16,8 +17,9 @@ from app.service.problems import Problem, answer
 from app.service.rate import Rate
 from app.service.roles import DEVELOPER, Caller
 from app.service.tokens import Tokens
+from app.service.webhooks import PATH as WEBHOOKS
 
-OPEN = frozenset({"/healthz", "/readyz", "/"})
+OPEN = frozenset({"/healthz", "/readyz", "/", WEBHOOKS})
 OPEN_FOLDER = "/assets/"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 

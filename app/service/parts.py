@@ -14,6 +14,7 @@ from app.service.predicting import Predictor
 from app.service.rate import Rate
 from app.service.serving import Serving
 from app.service.tokens import Tokens
+from app.service.webhooks import Webhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,10 @@ class Parts:
         in_force: The plan in force, and those to come.
         instances: What each instance says of itself.
         dead_letters: Those of so many minutes back, counted by reason.
+        reconciler: What the reconciler of this service does, as `ReconcilerState` has it.
+        look_again: Has it look at once, if it runs here; never blocks.
         checks: By what it is about, what raises if that is away.
-        look_again: Tells what reconciles here that the alias has moved.
+        webhooks: Those of MLflow, None if nobody may send any.
         dev: Whether anybody on this machine may do everything.
         cors_origins: Whose pages may call.
     """
@@ -65,8 +68,10 @@ class Parts:
     in_force: Callable[[], Mapping[str, Any]]
     instances: Callable[[], Sequence[Mapping[str, Any]]]
     dead_letters: Callable[[int], Mapping[str, Any]]
+    reconciler: Callable[[], Mapping[str, Any]]
+    look_again: Callable[[], None]
     checks: Mapping[str, Callable[[], None]]
     bounds: Bounds
-    look_again: Callable[[], None] = lambda: None
+    webhooks: Webhooks | None = None
     dev: bool = False
     cors_origins: Sequence[str] = ()

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, ClassVar
 
 from infrastructure.local_server import LocalServer
+from infrastructure.mlflow_server.webhook_key import kept_key
 from infrastructure.processes import LOOPBACK, accepts_connections, free_ports
 
 if TYPE_CHECKING:
@@ -21,15 +22,20 @@ _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     # seven more processes, which nothing of ours uses
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    # webhooks to programs on this machine, soon after they are installed
+    "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",
+    "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
+    "MLFLOW_WEBHOOK_CACHE_TTL": "1",
 }
 
 
 class MLflowServer(LocalServer):
     """A server on a free port of 127.0.0.1, with its data and its log in `data_folder`.
 
-    `settings` are environment variables of MLflow's own for this server (webhooks need some); no
-    other `MLFLOW_…` variable of the caller's reaches it. A start takes about 7 s, nearly all of it
-    two imports of mlflow: one by its command line and one by the worker.
+    `settings` are environment variables of MLflow's own for this server; no other `MLFLOW_…`
+    variable of the caller's reaches it. It sends webhooks to this machine too; what their secrets
+    are encrypted with is made once. A start takes about 7 s, nearly all of it two imports of
+    mlflow: one by its command line and one by the worker.
     """
 
     name: ClassVar[str] = "MLflow"
@@ -81,7 +87,12 @@ class MLflowServer(LocalServer):
             # A stop waits for a request under way, not for a connection that is only kept open.
             *("--uvicorn-opts", "--timeout-graceful-shutdown 3"),
         ]
-        return command, {**inherited, **self._settings}
+        key = kept_key(self.data_folder)
+        return command, {
+            **inherited,
+            "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": key,
+            **self._settings,
+        }
 
     def answers(self) -> bool:
         """Say whether the server is healthy and its store answers a search."""
