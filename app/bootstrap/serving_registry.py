@@ -1,12 +1,19 @@
 """What serves the registry over HTTP, and what makes its tokens."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from typing import Any
 
-from app.bootstrap import announcing, history, parts, promoting, serving_reconciler
+from app.bootstrap import (
+    announcing,
+    history,
+    parts,
+    promoting,
+    redriving,
+    serving_reconciler,
+)
 from app.domain.plans import Announcement, Plan, PlanTable
 from app.domain.promoting import Promoted
 from app.registry import announcer
@@ -20,6 +27,7 @@ from app.service.model_zip import Limits
 from app.service.parts import Bounds, Parts
 from app.service.predicting import Predictor, RecentPlans
 from app.service.rate import Rate
+from app.service.recently import Recently
 from app.service.roles import Caller, Role
 from app.service.serving import Serving
 from app.service.tokens import Token, Tokens
@@ -33,6 +41,8 @@ from app.topics import connection, reading, status
 
 _MEGABYTE = 1_000_000
 _PREPARED = 1_000  # versions that were named, and looked at
+_COUNTED_FOR_S = 2.0  # dead letters, for all who ask
+_COUNTING_S = 5.0  # at most
 
 
 @contextmanager
@@ -66,6 +76,9 @@ def registry_service(settings: Settings, *, dev: bool) -> Iterator[Application]:
     def in_force(name: str) -> Plan | None:
         return recent.in_force() if name == settings.model.name else None
 
+    def letters(minutes: int) -> Mapping[str, Any]:
+        return redriving.recent_letters(settings, minutes, _now_ms(), _COUNTING_S)
+
     wanted = settings.service
     secret, ends = wanted.webhook_secret, ExitStack()
     try:
@@ -90,6 +103,7 @@ def registry_service(settings: Settings, *, dev: bool) -> Iterator[Application]:
                 ),
                 in_force=lambda: _status(settings, with_instances=False),
                 instances=lambda: _status(settings, with_instances=True)["instances"],
+                dead_letters=Recently(letters, _COUNTED_FOR_S, time.monotonic),
                 reconciler=inside.state,
                 look_again=inside.look_again,
                 checks={

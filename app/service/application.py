@@ -20,8 +20,11 @@ from app.service.problems import answer
 from app.service.routes import (
     artifacts,
     audit,
+    dead_letters,
+    me,
     models,
     operator,
+    page,
     plans,
     predict,
     reconciler,
@@ -44,8 +47,10 @@ _ROUTERS = (
     serving,
     retirements,
     plans,
+    dead_letters,
     reconciler,
     audit,
+    me,
 )
 
 
@@ -70,6 +75,7 @@ def application(parts: Parts) -> FastAPI:
     for routes in _ROUTERS:
         app.include_router(routes.router(parts), prefix=API)
     app.include_router(operator.router(parts))
+    app.include_router(page.router())
     if parts.webhooks is not None:
         app.include_router(webhooks.router(parts, parts.webhooks))
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.domain.times import instant
 from app.registry.mlflow_catalog import ModelFacts, RunFacts, VersionFacts
+from app.service.roles import Role
 
 EXAMPLE_DIGEST = "sha256:0f1e2d3c4b5a69788796a5b4c3d2e1f00f1e2d3c4b5a69788796a5b4c3d2e1f0"
 
@@ -252,6 +253,39 @@ class Instances(_Document):
         description="As `instances` of `python -m app status --json`.",
         examples=[[{"instance": "a-1", "doing": "serving", "live": True}]],
     )
+
+
+class DeadLetterReason(_Document):
+    """The dead letters of one reason."""
+
+    reason: str = Field(examples=["missing_field"])
+    letters: int = Field(examples=[12])
+    redriven: int = Field(description="How many of them were sent again.", examples=[0])
+    first: str = Field(examples=["2026-11-25T06:01:18.961Z"])
+    last: str = Field(examples=["2026-11-25T06:26:18.961Z"])
+
+
+class DeadLetters(_Document):
+    """Dead letters by reason, as `python -m app dead-letters --json` counts them."""
+
+    at: str = Field(description="When they were counted.", examples=["2026-11-25T06:30:00.000Z"])
+    since: str = Field(description="Appended then or later.", examples=["2026-11-25T05:30:00.000Z"])
+    complete: bool = Field(
+        description="False if there are more: it took too long to count them all.", examples=[True]
+    )
+    letters: int = Field(examples=[12])
+    redriven: int = Field(examples=[0])
+    reasons: list[DeadLetterReason] = Field(description="The most frequent first.")
+
+
+class Me(_Document):
+    """Who calls, and what the service is about."""
+
+    name: str = Field(description="Of the token.", examples=["ci"])
+    role: Role = Field(examples=["reader"])
+    dev: bool = Field(description="Whether no token is asked for.", examples=[False])
+    model: str = Field(description="What the stream serves.", examples=["treasury-price-model"])
+    alias: str = Field(description="It names the version to serve.", examples=["champion"])
 
 
 class ReconcilerState(_Document):

@@ -1,6 +1,7 @@
 """The gate: who calls, and not too often.
 
-Everything is behind it but the health of the service, and webhooks, which are signed instead.
+Everything is behind it but the health of the service, the files of its page, which hold no secrets,
+and webhooks, which are signed instead.
 """
 
 import math
@@ -18,7 +19,8 @@ from app.service.roles import DEVELOPER, Caller
 from app.service.tokens import Tokens
 from app.service.webhooks import PATH as WEBHOOKS
 
-OPEN = frozenset({"/healthz", "/readyz", WEBHOOKS})
+OPEN = frozenset({"/healthz", "/readyz", "/", WEBHOOKS})
+OPEN_FOLDER = "/assets/"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -43,7 +45,7 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request in, or say why not."""
-        if scope["type"] == "http" and scope["path"] not in OPEN:
+        if scope["type"] == "http" and not _is_open(scope["path"]):
             request = Request(scope)
             try:
                 caller = self._developer(request) if self._dev else await self._caller(request)
@@ -109,3 +111,7 @@ class Gate:
                 "Wait as long as Retry-After says (`service.requests_per_s`, `service.burst`).",
                 {"Retry-After": str(math.ceil(wait_s))},
             )
+
+
+def _is_open(path: str) -> bool:
+    return path in OPEN or path.startswith(OPEN_FOLDER)

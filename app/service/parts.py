@@ -46,6 +46,7 @@ class Parts:
         history: The announcement topic, a row for each message.
         in_force: The plan in force, and those to come.
         instances: What each instance says of itself.
+        dead_letters: Those of so many minutes back, counted by reason.
         reconciler: What the reconciler of this service does, as `ReconcilerState` has it.
         look_again: Has it look at once, if it runs here; never blocks.
         checks: By what it is about, what raises if that is away.
@@ -66,6 +67,7 @@ class Parts:
     history: Callable[[], Sequence[Mapping[str, Any]]]
     in_force: Callable[[], Mapping[str, Any]]
     instances: Callable[[], Sequence[Mapping[str, Any]]]
+    dead_letters: Callable[[int], Mapping[str, Any]]
     reconciler: Callable[[], Mapping[str, Any]]
     look_again: Callable[[], None]
     checks: Mapping[str, Callable[[], None]]

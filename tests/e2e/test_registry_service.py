@@ -6,6 +6,7 @@ import itertools
 import re
 import signal
 import threading
+import time
 import uuid
 import zipfile
 from collections.abc import Iterator
@@ -17,16 +18,20 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from confluent_kafka import Producer
 
-from app.bootstrap import announcing, parts
+from app.bootstrap import announcing, parts, redriving
 from app.domain.digest import artifact_digest
-from app.domain.records import FEATURES
+from app.domain.records import FEATURES, Reason, Rejection
 from app.domain.scoring import score
 from app.service.outside import SAFE_HEADERS
 from app.service.roles import Role
+from app.service.routes.page import CONTENT_SECURITY_POLICY
 from app.settings import Settings, read
 from app.stream.decode import feature_columns
 from app.tools.producing.simulated_records import records
+from app.topics import dead_letters, reading, redriven
+from app.topics.dead_letters import DeadLetter
 from infrastructure.processes import free_ports
 from tests.harness.registry_service import (
     RegistryService,
@@ -209,6 +214,76 @@ def test_a_change_that_is_asked_for_wrongly_is_recorded_as_refused(site: Site) -
         last = client.get(f"{API}/audit", params={"limit": 1}).json()["records"][0]
     assert (last["why"], last["outcome"], last["status"]) == ("a slip", "refused", 422)
     assert "version" in last["detail"]
+
+
+# --- what a page asks ---
+
+
+def test_the_page_is_outside_of_the_gate_and_what_it_asks_for_is_not(site: Site) -> None:
+    with httpx.Client(base_url=site.service.address, timeout=60) as client:
+        page = client.get("/")
+        assert page.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
+        assert "script-src 'self';" in CONTENT_SECURITY_POLICY
+        for path in re.findall(r'"(assets/[^"]+)"', page.text):
+            found = client.get(f"/{path}")
+            assert found.status_code == 200
+            assert found.headers["x-content-type-options"] == "nosniff"
+        problem(client.get(f"{API}/me"), 401)
+        problem(client.get("/assets"), 401)
+
+
+@pytest.mark.parametrize("role", Role)
+def test_each_caller_is_told_its_role_and_what_is_served(site: Site, role: Role) -> None:
+    with site.client(role) as client:
+        assert client.get(f"{API}/me").json() == {
+            "name": role.value,
+            "role": role.value,
+            "dev": False,
+            "model": site.model,
+            "alias": "champion",
+        }
+
+
+def test_dead_letters_are_counted_by_reason_and_those_that_were_redriven(site: Site) -> None:
+    topics, producer = site.settings.topics, Producer({**parts.kafka(site.settings)})
+    reasons = [Reason.MISSING_FIELD, Reason.NOT_JSON, Reason.MISSING_FIELD]
+    for number, reason in enumerate(reasons):
+        letter = DeadLetter(b"k", b"{}", topics.records, 0, number, Rejection(reason, "why"))
+        key, value, headers = dead_letters.encode(letter)
+        producer.produce(topics.dead_letters, value, key, 0, headers=headers)
+    assert producer.flush(30) == 0
+    sent = list(reading.read(parts.kafka(site.settings), topics.dead_letters))
+    key, value = redriven.encode(sent[0], 1)
+    producer.produce(topics.redriven, value, key)
+    assert producer.flush(30) == 0
+    with site.client(Role.READER) as client:
+        found = client.get(f"{API}/dead-letters").json()
+        for minutes in (0, 1_441, "x"):
+            problem(client.get(f"{API}/dead-letters", params={"minutes": minutes}), 422)
+    assert (found["complete"], found["letters"], found["redriven"]) == (True, 3, 1)
+    counted = [(one["reason"], one["letters"], one["redriven"]) for one in found["reasons"]]
+    assert counted == [("missing_field", 2, 1), ("not_json", 1, 0)]
+
+
+def test_what_is_older_is_not_counted_and_a_count_that_lasts_is_broken_off(site: Site) -> None:
+    in_an_hour = round(time.time() * 1000) + 3_600_000
+    later = redriving.recent_letters(site.settings, 1, in_an_hour, 60.0)
+    assert (later["letters"], later["complete"]) == (0, True)
+    assert later["since"] < later["at"]
+    now = round(time.time() * 1000)
+    assert redriving.recent_letters(site.settings, 60, now, -1.0)["complete"] is False
+
+
+def test_the_newest_plans_are_had_with_the_one_that_is_in_force(
+    site: Site, versions: tuple[str, str]
+) -> None:
+    announced = announcing.stage(site.settings, site.model, versions[1], why="x", check=False)
+    announcing.unstage(site.settings, "y", announced.offset)
+    with site.client(Role.READER) as client:
+        found = client.get(f"{API}/plans", params={"newest": 1}).json()["plans"]
+        every = client.get(f"{API}/plans").json()["plans"]
+    assert [row["status"] for row in found] == ["in force", "unstaged"]
+    assert len(every) > len(found)
 
 
 # --- models and versions ---
@@ -724,6 +799,6 @@ def test_tokens_are_made_shown_and_revoked_by_commands(tmp_path: Path) -> None:
     assert revoked["state"] == "revoked"
     assert app(environment, "token", "revoke", "nobody").returncode == 8
     assert app(environment, "token", "create", "a b").returncode == 2
-    for time in ("0d", "5", "d", "-1d", "99999999d", "1w"):
-        assert app(environment, "token", "create", "x", "--expires-in", time).returncode == 2
+    for lasts in ("0d", "5", "d", "-1d", "99999999d", "1w"):
+        assert app(environment, "token", "create", "x", "--expires-in", lasts).returncode == 2
     assert made["token"].partition(".")[2] not in app(environment, "token", "list").stdout

@@ -30,6 +30,8 @@ class RegistryService(Instance):
         folder: Of the test; its log is there.
         name: Of its log.
         module: What is run.
+        options: More of the command line.
+        port: Where; 0 for any that is free.
     """
 
     def __init__(
@@ -39,10 +41,11 @@ class RegistryService(Instance):
         name: str = "registry",
         module: str = "app",
         options: tuple[str, ...] = (),
+        port: int = 0,
     ) -> None:
         address = folder / f"{name}.address"
         super().__init__(
-            {"DS_MODELS_SERVICE__PORT": "0", **environment},
+            {"DS_MODELS_SERVICE__PORT": str(port), **environment},
             folder / f"{name}.log",
             module,
             ("registry", "--address-file", str(address), *options),
