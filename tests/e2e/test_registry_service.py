@@ -546,7 +546,7 @@ def test_a_service_killed_in_the_middle_leaves_one_version_in_the_end(
     headers = {"Idempotency-Key": str(uuid.uuid4())}
     before = versions_of(site)
     killed = RegistryService(
-        {**site.environment, "KILL_AFTER": point},
+        {**site.environment, "KILL_AFTER": point, "LEASE_MS": "5000"},
         tmp_path,
         "killed",
         module="tests.harness.killed_command",
@@ -562,7 +562,7 @@ def test_a_service_killed_in_the_middle_leaves_one_version_in_the_end(
         assert killed.wait() == -signal.SIGKILL
     waiting = site.upload(0, **headers)
     problem(waiting, 409)
-    assert 1 <= int(waiting.headers["retry-after"]) <= 16
+    assert 1 <= int(waiting.headers["retry-after"]) <= 6
 
     def answered() -> httpx.Response | None:
         answer = site.upload(0, **headers)
@@ -592,13 +592,17 @@ def test_a_service_that_can_reach_nothing_says_so_and_when_to_try_again(
         RegistryService(away, tmp_path) as service,
         service.client(site.tokens[Role.ADMIN]) as client,
     ):
-        for path in ("/models", f"/models/{site.model}/versions/1", "/plans", "/instances"):
-            answer = client.get(f"{API}{path}")
+        paths = ("/models", f"/models/{site.model}/versions/1", "/plans", "/instances")
+        with ThreadPoolExecutor(6) as pool:  # each waits for what is away
+            answers = [pool.submit(client.get, f"{API}{path}") for path in paths]
+            predicted = pool.submit(client.post, predicting(site), content=record(1))
+            readiness = pool.submit(client.get, "/readyz")
+        for answer in (one.result() for one in answers):
             problem(answer, 503)
             assert int(answer.headers["retry-after"]) > 0
             assert "hidden" not in answer.text
-        problem(client.post(predicting(site), content=record(1)), 503)
-        ready = client.get("/readyz")
+        problem(predicted.result(), 503)
+        ready = readiness.result()
         assert (ready.status_code, ready.json()["why"]) == (503, "no answer from MLflow, Kafka")
         assert client.get("/healthz").status_code == 200
         assert service.stop() == 0
@@ -724,6 +728,4 @@ def test_tokens_are_made_shown_and_revoked_by_commands(tmp_path: Path) -> None:
     assert revoked["state"] == "revoked"
     assert app(environment, "token", "revoke", "nobody").returncode == 8
     assert app(environment, "token", "create", "a b").returncode == 2
-    for time in ("0d", "5", "d", "-1d", "99999999d", "1w"):
-        assert app(environment, "token", "create", "x", "--expires-in", time).returncode == 2
     assert made["token"].partition(".")[2] not in app(environment, "token", "list").stdout
