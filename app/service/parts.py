@@ -13,6 +13,7 @@ from app.service.model_zip import Limits
 from app.service.predicting import Predictor
 from app.service.rate import Rate
 from app.service.tokens import Tokens
+from app.service.wrong_tokens import WrongTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Parts:
     audit: Audit
     keys: IdempotencyKeys
     rate: Rate
+    wrong_tokens: WrongTokens
     metrics: ServiceMetrics
     catalog: MlflowCatalog
     predictor: Predictor

@@ -69,6 +69,7 @@ def site(
         "DS_MODELS_MODEL__NAME": f"openapi-{uuid.uuid4().hex[:8]}",
         "DS_MODELS_SERVICE__REQUESTS_PER_S": "100000",
         "DS_MODELS_SERVICE__BURST": "100000",
+        "DS_MODELS_SERVICE__WRONG_TOKENS_PER_MIN": "100000",
     }
     settings_ = read(environment)
     headers = {"Authorization": f"Bearer {token(environment, 'tester', Role.ADMIN)}"}

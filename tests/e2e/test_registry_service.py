@@ -83,6 +83,7 @@ def site(
         "DS_MODELS_MODEL__NAME": model,
         "DS_MODELS_SERVICE__REQUESTS_PER_S": "100000",
         "DS_MODELS_SERVICE__BURST": "100000",
+        "DS_MODELS_SERVICE__WRONG_TOKENS_PER_MIN": "100000",
         "DS_MODELS_SERVICE__MAX_BODY_MB": "0.1",
         "DS_MODELS_SERVICE__MAX_UPLOAD_MB": "3",
         "DS_MODELS_SERVICE__MAX_ROWS": "500",
@@ -618,6 +619,28 @@ def test_a_token_that_calls_too_often_is_told_when_to_come_back(site: Site, tmp_
         assert answers[3].headers["retry-after"] in {"1", "2"}
         with service.client(site.tokens[Role.ADMIN]) as client:
             assert client.get("/nowhere").status_code == 404
+
+
+def test_an_address_of_many_wrong_tokens_is_told_to_wait_and_a_valid_one_is_let_in(
+    site: Site, tmp_path: Path
+) -> None:
+    few = {"DS_MODELS_SERVICE__WRONG_TOKENS_PER_MIN": "3"}
+    elsewhere = httpx.HTTPTransport(local_address="127.0.0.2")
+    with (
+        RegistryService({**site.environment, **few}, tmp_path) as service,
+        service.client("admin.guess") as wrong,
+        service.client(site.tokens[Role.ADMIN]) as valid,
+        httpx.Client(base_url=service.address, transport=elsewhere) as other,
+    ):
+        for number in range(3):
+            problem(wrong.get("/nowhere", headers={"X-Forwarded-For": f"10.0.0.{number}"}), 401)
+        refused = wrong.get("/nowhere", headers={"X-Forwarded-For": "10.0.0.4"})
+        assert problem(refused, 429)["error"] == "TooManyWrongTokens"
+        assert 1 <= int(refused.headers["retry-after"]) <= 20
+        assert valid.get("/nowhere").status_code == 404
+        problem(other.get("/nowhere", headers={"Authorization": "Bearer admin.guess"}), 401)
+        counted = 'ds_models_service_refused_callers_total{reason="too_many_wrong_tokens"} 1.0'
+        assert counted in valid.get("/metrics").text.splitlines()
 
 
 def test_a_body_that_takes_too_long_is_broken_off(site: Site, tmp_path: Path) -> None:
