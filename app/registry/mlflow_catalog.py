@@ -18,6 +18,7 @@ from app.domain.errors import ModelRefused, ModelUnavailable, PolicyRefused
 from app.domain.secrets import without_passwords
 from app.registry.mlflow_models import MlflowModels
 from app.registry.policy import Policy
+from app.registry.reasons import reason
 
 UPLOADED_BY = "ds_models.uploaded_by"
 WHY = "ds_models.why"
@@ -327,11 +328,11 @@ class MlflowCatalog:
         except Exception as error:
             if _code(error) == "RESOURCE_DOES_NOT_EXIST":
                 raise _Absent(what) from error
-            reason = (str(error) or type(error).__name__).splitlines()[0][:300]
+            said = reason(error)
             if _code(error) == "INVALID_PARAMETER_VALUE":
-                raise ValueError(reason) from error
+                raise ValueError(said) from error
             raise ModelUnavailable(
-                without_passwords(f"{what}: {reason} (MLflow at {self._tracking_uri})")
+                without_passwords(f"{what}: {said} (MLflow at {self._tracking_uri})")
             ) from error
 
 
