@@ -12,6 +12,7 @@ from app.commands import (
     dead_letters,
     messages,
     plans,
+    promote,
     reconcile,
     records,
     redrive,
@@ -25,6 +26,7 @@ from app.commands import (
     topics,
     trace,
     void,
+    webhook,
 )
 from app.commands.terminal import say_error
 from app.domain.errors import DsModelsError
@@ -44,6 +46,7 @@ app.command()(staging.stage)
 app.command()(staging.unstage)
 app.command()(plans.announce)
 app.command()(plans.announcements)
+app.command()(promote.promote)
 app.command()(reconcile.reconcile)
 app.command()(rollback.rollback)
 app.command()(void.void)
@@ -71,6 +74,15 @@ app.add_typer(token_app, name="token")
 token_app.command()(token.create)
 token_app.command(name="list")(token.show)
 token_app.command()(token.revoke)
+
+webhook_app = typer.Typer(
+    help="The webhook by which MLflow tells of a moved alias.", no_args_is_help=True
+)
+app.add_typer(webhook_app, name="webhook")
+webhook_app.command()(webhook.install)
+webhook_app.command(name="list")(webhook.show)
+webhook_app.command()(webhook.remove)
+webhook_app.command(name="test")(webhook.try_out)
 
 
 def main() -> None:

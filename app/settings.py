@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from app.domain.errors import SettingsError
 from app.domain.records import DEFAULT_RANGES, FEATURES
@@ -26,6 +26,7 @@ WELL_KNOWN = {
     "MLFLOW_TRACKING_URI": ("mlflow", "tracking_uri"),
 }
 CONFIG_FOLDER = "DS_MODELS_CONFIG"
+_SECRET_LENGTH = 32
 
 _Seconds = Annotated[float, Field(gt=0)]
 _Count = Annotated[int, Field(ge=1)]
@@ -290,6 +291,16 @@ class Service(_Section):
     idempotency_hours: float = Field(
         24.0, gt=0, description="How long the answer to an `Idempotency-Key` is kept."
     )
+    reconcile: bool = Field(
+        True,
+        description="Whether it puts in force what the alias names, as `python -m app reconcile`.",
+    )
+    webhook_secret: str = Field(
+        "",
+        repr=False,
+        description="What MLflow signs its webhooks with, at least 32 characters; without it they "
+        "are not taken.",
+    )
     cors_origins: _Texts = Field(
         (), description="Origins whose pages may call the service, as `https://ui.example`."
     )
@@ -299,6 +310,16 @@ class Service(_Section):
     def _split_texts(cls, given: Any) -> Any:
         """Split what comes from the environment at its commas."""
         return _split(given, ("cors_origins",))
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _check_secret(cls, given: str) -> str:
+        if given and (len(given) < _SECRET_LENGTH or given != given.strip()):
+            raise ValueError(
+                f"it needs at least {_SECRET_LENGTH} characters, none of them a space around it; "
+                "`openssl rand -hex 32` makes one"
+            )
+        return given
 
 
 class Log(_Section):

@@ -23,7 +23,7 @@ import typer
 from app.domain.errors import ModelError, ModelRefused, ModelUnavailable
 from app.domain.records import FEATURES
 from app.domain.secrets import without_passwords
-from app.registry.reasons import reason
+from app.registry.mlflow_errors import reason
 from models.command_line import DEFAULT_PICKLE, AsJson, run, show
 from models.treasury_price_model import TreasuryPriceModel, table_of
 

@@ -2,7 +2,9 @@
 
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from app.bootstrap import history, parts
 from app.domain.errors import Refused
@@ -37,22 +39,42 @@ def announce_version(  # the arguments are those of the command
     announcement = _prepare(
         settings, name, version, effective_from_ms=effective_from_ms, why=why, check=check
     )
-    return _append(settings, announcement, newest_plan(history.announced(settings)))
+    newest = newest_plan(history.announced(settings))
+    return announce_prepared(settings, replace(announcement, replaces=newest))
 
 
-def stage(settings: Settings, name: str, version: str, *, why: str | None, check: bool) -> Staged:
+def stage(
+    settings: Settings,
+    name: str,
+    version: str,
+    *,
+    why: str | None,
+    check: bool,
+    alias: str | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Staged:
     """Verify a registered version, and have all instances load it and keep it warm.
+
+    Args:
+        settings: Of the application.
+        name: The registered model.
+        version: Its version.
+        why: For people.
+        check: Load the model first, in a process of its own.
+        alias: That asks for it; None if somebody does.
+        stopped: Says that whoever asked for it is to end: that process is ended then.
 
     Raises:
         Refused: A plan came in between.
-        ModelError: The version can't be had, or can't serve.
+        ModelError: The version can't be had, or can't serve; or it was stopped.
         BrokerUnavailable: Kafka is away.
         TopicsError: The announcement topic is missing or breaks a promise.
     """
     _require_announcement_topic(settings)
     newest = newest_plan(history.announced(settings))
-    announcement = _prepare(settings, name, version, why=why, check=check)
-    named = replace(announcement, replaces=newest)
+    announcement = _prepare(settings, name, version, why=why, check=check, stopped=stopped)
+    named = replace(announcement, replaces=newest, alias=alias)
+    _require_still_there(settings, named)
     return announcer.stage(parts.kafka(settings), settings.topics.announcements, named)
 
 
@@ -61,10 +83,10 @@ def announce_staged(settings: Settings, staged: Staged) -> Plan:
 
     Raises:
         Refused: A plan came since it was staged.
+        ModelError: The version is gone, or retired.
         BrokerUnavailable: Kafka is away.
     """
-    announcement = replace(staged.announcement, event_id=str(uuid.uuid4()))
-    return announcer.announce(parts.kafka(settings), settings.topics.announcements, announcement)
+    return announce_prepared(settings, replace(staged.announcement, event_id=str(uuid.uuid4())))
 
 
 def unstage(settings: Settings, why: str, offset: int | None = None) -> int | None:
@@ -87,31 +109,51 @@ def unstage(settings: Settings, why: str, offset: int | None = None) -> int | No
     return staged.offset
 
 
-def roll_back(
-    settings: Settings, *, why: str | None, check: bool, dry_run: bool
-) -> tuple[Rollback, Plan | None]:
-    """Announce the version that was in force before the present one.
+def require_servable(settings: Settings, version: str, *, check: bool) -> None:
+    """Return if a version of our model can be put in force.
+
+    Args:
+        settings: Of the application.
+        version: Of our model.
+        check: Load the model too, in a process of its own; else only its MLmodel file is read.
+
+    Raises:
+        ModelError: There is no such version, or it must not or can't serve.
+        BrokerUnavailable: Kafka is away.
+        TopicsError: The announcement topic is missing or breaks a promise.
+    """
+    _require_announcement_topic(settings)
+    if check:
+        _prepare(settings, settings.model.name, version, why=None, check=True)
+        return
+    models = parts.models(settings)
+    registered = models.version(settings.model.name, version)
+    registered.require_not_retired()
+    models.look_at(registered.uri)
+
+
+def plan_rollback(
+    settings: Settings, *, why: str | None, check: bool
+) -> tuple[Rollback, Announcement]:
+    """Find the version that was in force before the present one, and check that it can serve.
 
     Args:
         settings: Of the application.
         why: For people.
         check: Load the model first, in a process of its own.
-        dry_run: Do all but announce.
 
     Returns:
-        What it does, and the new plan; None if it was not announced.
+        What it would do, and the announcement that would do it.
 
     Raises:
-        Refused: There is nothing to go back to, its files are not those that served, or another
-            plan came in between.
-        ModelError: The version can't be had, or can't serve.
+        Refused: There is nothing to go back to, or its files are not those that served.
+        ModelError: The version can't be had, or must not or can't serve.
         BrokerUnavailable: Kafka is away.
         TopicsError: The announcement topic is missing or breaks a promise.
     """
     _require_announcement_topic(settings)
     entries = history.entries(settings)
-    table = PlanTable.of(entries)
-    rollback = rollback_of(table, round(time.time() * 1000))
+    rollback = rollback_of(PlanTable.of(entries), round(time.time() * 1000))
     served = rollback.target.announcement
     announcement = _prepare(settings, served.model_name, served.model_version, why=why, check=check)
     if announcement.digest != served.digest:
@@ -120,9 +162,19 @@ def roll_back(
             f"{announcement.digest}, those had {served.digest}. If you trust them: python -m app "
             f"announce {served.model_name} {served.model_version}"
         )
-    if dry_run:
-        return rollback, None
-    return rollback, _append(settings, announcement, newest_plan(entries))
+    return rollback, replace(announcement, replaces=newest_plan(entries))
+
+
+def announce_prepared(settings: Settings, announcement: Announcement) -> Plan:
+    """Append a plan that was prepared.
+
+    Raises:
+        Refused: It names the plan that it replaces, and another came in between.
+        ModelError: The version is gone, or retired.
+        BrokerUnavailable: Kafka is away.
+    """
+    _require_still_there(settings, announcement)
+    return announcer.announce(parts.kafka(settings), settings.topics.announcements, announcement)
 
 
 def void(settings: Settings, offset: int, why: str, *, even_if_last: bool, dry_run: bool) -> Voided:
@@ -149,9 +201,10 @@ def void(settings: Settings, offset: int, why: str, *, even_if_last: bool, dry_r
     )
 
 
-def _append(settings: Settings, announcement: Announcement, replaces: int) -> Plan:
-    named = replace(announcement, replaces=replaces)
-    return announcer.announce(parts.kafka(settings), settings.topics.announcements, named)
+def _require_still_there(settings: Settings, announcement: Announcement) -> None:
+    """Return if the version was neither deleted nor retired while it was prepared."""
+    models = parts.models(settings)
+    models.version(announcement.model_name, announcement.model_version).require_not_retired()
 
 
 def _prepare(
@@ -162,14 +215,18 @@ def _prepare(
     effective_from_ms: int | None = None,
     why: str | None,
     check: bool,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Announcement:
+    def verified(folder: Path) -> None:
+        verify(folder, parts.policy(settings), stopped=stopped)
+
     return announcer.prepare(
         parts.models(settings),
         name,
         version,
         guard_ms=settings.announcements.guard_ms,
         effective_from_ms=effective_from_ms,
-        check=(lambda folder: verify(folder, parts.policy(settings))) if check else None,
+        check=verified if check else None,
         why=why,
     )
 

@@ -27,8 +27,7 @@ def config_checks(settings: Settings, timeout_s: float) -> list[Check]:
 
     def topic(spec: catalog.TopicSpec) -> Callable[[], str | Sequence[Wrong]]:
         def look() -> str | Sequence[Wrong]:
-            quiet = {**parts.kafka(settings), "log_level": 0}
-            found = catalog.TopicCatalog(quiet, answer_s).findings([spec])
+            found = catalog.TopicCatalog(parts.kafka(settings), answer_s).findings([spec])
             wrong = [
                 Wrong(f"{one.setting} is {one.found}, must be {one.needed}", one.remedy)
                 for one in found

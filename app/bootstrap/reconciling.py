@@ -1,48 +1,94 @@
 """What makes the announcement topic agree with the alias in MLflow."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app.bootstrap import announcing, history, parts, watching
 from app.domain.plans import Entry, Plan, Staged
-from app.registry.mlflow_models import MlflowModels
-from app.registry.reconciler import Patience, Reconciler
+from app.domain.promoting import why_of
+from app.registry.mlflow_alias import MlflowAlias
+from app.registry.reconciler import Reconciler
+from app.registry.reconciler_state import Reported
+from app.registry.reconciler_world import Patience
 from app.settings import Settings
-from app.tools.watching.staging import reached, who_lacks
+from app.tools.watching.staging import Progress, reached, who_lacks
 
 
 @dataclass(frozen=True)
-class _World:
+class RealWorld:
+    """MLflow and Kafka, as a reconciler sees them.
+
+    Attributes:
+        settings: Of the application.
+        alias: That names the version to serve.
+        verify: Whether a version is loaded once, in a process of its own, before it is staged.
+        on_progress: Told how far each live instance is, at each look.
+        stopped: Says that it is to end, also in the middle of verifying a version.
+    """
+
     settings: Settings
-    models: MlflowModels
+    alias: MlflowAlias
+    verify: bool = True
+    on_progress: Callable[[Sequence[Progress]], None] = lambda _found: None
+    stopped: Callable[[], bool] = lambda: False
 
     def wanted(self) -> str | None:
-        model = self.settings.model
-        return (self.models.aliases(model.name) or {}).get(model.alias)
+        """Return the version that the alias names."""
+        return self.alias.version()
 
     def entries(self) -> Sequence[Entry]:
+        """Return all that counts on the announcement topic."""
         return history.entries(self.settings)
 
     def lacking(self, staged: Staged) -> str | None:
+        """Say which live instances have not loaded it, and why."""
         found = watching.staging_look(self.settings, staged.offset)()
+        self.on_progress(found)
         return None if reached(found) else who_lacks(found)
 
     def stage(self, version: str) -> Staged:
-        model = self.settings.model
-        why = f"the alias {model.alias} was moved to it"
-        return announcing.stage(self.settings, model.name, version, why=why, check=True)
+        """Verify a version and stage it."""
+        said = why_of(self.alias.said_of(version), self.alias.name, self.entries())
+        return announcing.stage(
+            self.settings,
+            self.settings.model.name,
+            version,
+            why=said,
+            check=self.verify,
+            alias=self.alias.name,
+            stopped=self.stopped,
+        )
 
     def announce(self, staged: Staged) -> Plan:
+        """Put in force what is staged."""
         return announcing.announce_staged(self.settings, staged)
 
     def unstage(self, staged: Staged, why: str) -> None:
+        """End what is staged."""
         announcing.unstage(self.settings, why, staged.offset)
 
 
-def reconciler(settings: Settings) -> Reconciler:
-    """Return what makes the topic agree with the alias, step by step. Takes seconds."""
+def alias(settings: Settings) -> MlflowAlias:
+    """Return the alias that names the version to serve. Takes seconds: it imports MLflow."""
+    parts.models(settings)  # sets how long MLflow's client waits
+    return MlflowAlias(settings.mlflow.tracking_uri, settings.model.name, settings.model.alias)
+
+
+def reconciler(
+    settings: Settings,
+    stopped: Callable[[], bool] = lambda: False,
+    reported: Reported | None = None,
+) -> Reconciler:
+    """Return what makes the topic agree with the alias, step by step. Takes seconds.
+
+    Args:
+        settings: Of the application.
+        stopped: Says that it is to end, also in the middle of verifying a version.
+        reported: Told what it sees and does.
+    """
     wanted = settings.reconciler
     return Reconciler(
-        _World(settings, parts.models(settings)),
+        RealWorld(settings, alias(settings), stopped=stopped),
         Patience(wanted.load_timeout_s, wanted.on_timeout),
+        reported=reported,
     )

@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from typing import Any
 
-from app.bootstrap import history, parts
+from app.bootstrap import announcing, history, parts, promoting, serving_reconciler
 from app.domain.plans import Announcement, Plan, PlanTable
+from app.domain.promoting import Promoted
 from app.registry import announcer
 from app.registry.mlflow_catalog import MlflowCatalog
 from app.service import database
@@ -20,7 +21,9 @@ from app.service.parts import Bounds, Parts
 from app.service.predicting import Predictor, RecentPlans
 from app.service.rate import Rate
 from app.service.roles import Caller, Role
+from app.service.serving import Serving
 from app.service.tokens import Token, Tokens
+from app.service.webhooks import Webhooks
 from app.service.wrong_tokens import WrongTokens
 from app.settings import Settings
 from app.stream.hot_swap import HotSwap
@@ -36,6 +39,8 @@ _PREPARED = 1_000  # versions that were named, and looked at
 @contextmanager
 def registry_service(settings: Settings, *, dev: bool) -> Iterator[Application]:
     """Have the service as an application; what it loads is dropped at the end of the block.
+
+    Its reconciler runs for as long.
 
     Raises:
         DatabaseUnavailable: Its database can't be used.
@@ -63,7 +68,9 @@ def registry_service(settings: Settings, *, dev: bool) -> Iterator[Application]:
         return recent.in_force() if name == settings.model.name else None
 
     wanted = settings.service
+    secret, ends = wanted.webhook_secret, ExitStack()
     try:
+        inside = ends.enter_context(serving_reconciler.inside_of_service(settings, metrics))
         yield application(
             Parts(
                 tokens=Tokens(engine, _now_ms),
@@ -78,12 +85,15 @@ def registry_service(settings: Settings, *, dev: bool) -> Iterator[Application]:
                 predictor=Predictor(
                     parts.decoder(settings), loaded, in_force, prepare, wanted.load_timeout_s
                 ),
-                plans=lambda: [e for e in history.entries(settings) if isinstance(e, Plan)],
+                entries=lambda: history.entries(settings),
+                serving=_serving(settings),
                 history=lambda: announcement_history.history(
                     history.announced(settings), _now_ms()
                 ),
                 in_force=lambda: _status(settings, with_instances=False),
                 instances=lambda: _status(settings, with_instances=True)["instances"],
+                reconciler=inside.state,
+                look_again=inside.look_again,
                 checks={
                     "the database": lambda: database.require_answer(engine),
                     "MLflow": models.require_answer,
@@ -92,13 +102,34 @@ def registry_service(settings: Settings, *, dev: bool) -> Iterator[Application]:
                     ),
                 },
                 bounds=_bounds(settings),
+                webhooks=Webhooks(secret, engine, _now_ms, metrics.webhook) if secret else None,
                 dev=dev,
                 cors_origins=wanted.cors_origins,
             )
         )
     finally:
+        ends.close()
         loaded.close()
         engine.dispose()
+
+
+def _serving(settings: Settings) -> Serving:
+    name = settings.model.name
+
+    def promote(version: str, who: str, why: str | None, request: str) -> Promoted:
+        # Not loaded here: the reconciler does that before it is staged.
+        return promoting.promote(settings, version, who=who, why=why, check=False, request=request)
+
+    return Serving(
+        model=name,
+        alias=settings.model.alias,
+        stage=lambda version, why: announcing.stage(settings, name, version, why=why, check=True),
+        unstage=lambda why: announcing.unstage(settings, why),
+        promote=promote,
+        roll_back=lambda who, why: promoting.roll_back(
+            settings, who=who, why=why, check=False, timeout_s=None
+        ),
+    )
 
 
 @contextmanager

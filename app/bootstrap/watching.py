@@ -4,10 +4,10 @@ import time
 from collections.abc import Callable
 
 from app.bootstrap import history, parts
-from app.domain.plans import PlanTable
+from app.domain.plans import Plan, PlanTable
 from app.settings import Settings
 from app.tools.watching import resume as resuming
-from app.tools.watching.staging import Progress, progress_of
+from app.tools.watching.staging import Progress, progress_of, turn_of
 from app.tools.watching.status import Status, status_of
 from app.topics import connection, reading, resumes, status
 from app.topics.lag import Lag
@@ -60,6 +60,22 @@ def staging_look(settings: Settings, offset: int) -> Callable[[], list[Progress]
     def look() -> list[Progress]:
         instances = status.newest(reading.read(client, topic))
         return progress_of(instances, round(time.time() * 1000), offset)
+
+    return look
+
+
+def turn_look(settings: Settings, plan: Plan) -> Callable[[], list[Progress]]:
+    """Return what looks whether each live instance serves the version of a plan.
+
+    Raises:
+        BrokerUnavailable: Kafka is away; the look raises it too.
+        TopicsError: The status topic is missing; likewise.
+    """
+    client, topic = parts.kafka(settings), settings.topics.status
+
+    def look() -> list[Progress]:
+        instances = status.newest(reading.read(client, topic))
+        return turn_of(instances, round(time.time() * 1000), plan)
 
     return look
 

@@ -32,10 +32,11 @@ def reconcile(
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    made = reconciler(settings, stop.is_set)
     if not once:
-        reconciler(settings).run(settings.reconciler.every_s, stop.wait)
+        made.run(settings.reconciler.every_s, stop.wait)
         return
-    ended = reconciler(settings).settle(stop.wait)
+    ended = made.settle(stop.wait)
     typer.echo(f"{ended.why[0].upper()}{ended.why[1:]}.")
     if not ended.agrees:
         raise typer.Exit(NOT_WELL)

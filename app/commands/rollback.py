@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app.commands.terminal import AsJson, print_rows, read_settings, why_option
+from app.commands.terminal import AsJson, print_rows, read_settings, who_am_i, why_option
 
 
 def rollback(
@@ -15,23 +15,36 @@ def rollback(
         bool, typer.Option(help="Load the model first, in a process of its own.")
     ] = True,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Do all of it but announce; say what it would be.")
+        bool, typer.Option("--dry-run", help="Do all of it but move and announce; say what.")
     ] = False,
+    timeout: Annotated[
+        float,
+        typer.Option(min=0, help="Seconds that live instances may take to load it, if they must."),
+    ] = 10.0,
     as_json: AsJson = False,
 ) -> None:
-    """Announce the version that was in force before the present one.
+    """Go back to the version that was in force before the present one.
 
-    It goes by what is announced, and announces anew: records that are appended from then on take
+    It moves the alias in MLflow, and puts that version in force as soon as all live instances have
+    it loaded, or after `--timeout`: one that is broken must not stand in the way. It goes by what
+    was announced, and announces anew: records that are appended from then on take
     the old version, and nothing of the past changes. If records wait for a version that nobody can
     load, this does not free them: see `void`.
 
     Exit code 8 if there is no version to go back to, or its files are not those that served.
     """
-    from app.bootstrap import announcing  # noqa: PLC0415
+    from app.bootstrap import announcing, promoting  # noqa: PLC0415
     from app.domain.times import instant  # noqa: PLC0415
     from app.tools.plain_text import printable  # noqa: PLC0415
 
-    done, plan = announcing.roll_back(read_settings(), why=why, check=verify, dry_run=dry_run)
+    settings = read_settings()
+    plan = None
+    if dry_run:
+        done, _ = announcing.plan_rollback(settings, why=why, check=verify)
+    else:
+        done, _, plan = promoting.roll_back(
+            settings, who=who_am_i(), why=why, check=verify, timeout_s=timeout
+        )
     served = done.target.announcement
     row: dict[str, Any] = {
         "model": served.model_name,

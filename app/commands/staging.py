@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -51,7 +49,7 @@ def stage(
         print_rows([as_dict(staged, found)])
     else:
         typer.echo(f"Staged {model} version {version} at offset {staged.offset}.")
-        _show(found)
+        show_instances(found)
     if not reached(found):
         raise typer.Exit(NOT_WELL)
 
@@ -102,24 +100,17 @@ def announce_when_loaded(settings: Settings, staged: Staged, timeout_s: float) -
 
 def wait_until_loaded(settings: Settings, staged: Staged, timeout_s: float) -> list[Progress]:
     """Wait until all live instances have loaded it; show how far they are on standard error."""
-    from rich.console import Console  # noqa: PLC0415
-    from rich.live import Live  # noqa: PLC0415
-
     from app.bootstrap import watching  # noqa: PLC0415
     from app.tools.watching import staging  # noqa: PLC0415
+    from app.tools.watching.live import live_table  # noqa: PLC0415
 
     look = watching.staging_look(settings, staged.offset)
-    console = Console(stderr=True)
-    with Live(console=console, transient=True) if sys.stderr.isatty() else nullcontext() as live:
-
-        def show(found: Sequence[Progress]) -> None:
-            if live is not None:
-                live.update(staging.table_of(found), refresh=True)
-
+    with live_table() as show:
         return staging.wait(look, show, timeout_s)
 
 
-def _show(found: Sequence[Progress]) -> None:
+def show_instances(found: Sequence[Progress]) -> None:
+    """Print how far each live instance is."""
     from rich.console import Console  # noqa: PLC0415
 
     from app.tools.watching.staging import table_of  # noqa: PLC0415

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import io
 import os
 import sys
@@ -39,6 +40,14 @@ def _reason(text: str | None) -> str | None:
     except UnicodeEncodeError as error:
         raise typer.BadParameter("it is not UTF-8") from error
     return text.strip()
+
+
+def who_am_i() -> str:
+    """Return who runs this command, as this machine knows."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a number without a name, as in a container
+        return f"user {os.getuid()}"
 
 
 def predict_with_one_thread() -> None:

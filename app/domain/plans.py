@@ -32,6 +32,7 @@ class Announcement:
         replaces: The offset of the newest plan of the model when this one was made, `NO_PLAN` if
             there was none. If another has come in between, it is no plan: of two changes at once
             the second is not made unseen. None if it does not matter.
+        alias: The alias of the registry that asked for it by being moved; None if somebody did.
     """
 
     model_name: str
@@ -45,6 +46,7 @@ class Announcement:
     effective_from_ms: int | None = None
     why: str | None = None
     replaces: int | None = None
+    alias: str | None = None
 
     def is_outrun(self, newest: int) -> bool:
         """Say whether another plan came before it than the one that it replaces.

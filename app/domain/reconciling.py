@@ -60,6 +60,7 @@ def next_action(
     """Say what is to be done next so that the newest plan names the wanted version.
 
     It looks at the newest plan, voided or not: who voided a plan does not want it back by himself.
+    What somebody staged himself, to have it warm for later, is left alone as long as they agree.
 
     Args:
         wanted: The version that the registry's alias names.
@@ -75,7 +76,7 @@ def next_action(
     plan = entries[newest] if newest >= 0 else None
     staged, ended = _staged_since(entries[newest + 1 :])
     if isinstance(plan, Plan) and plan.announcement.model_version == wanted:
-        if staged is not None:
+        if staged is not None and staged.announcement.alias is not None:
             return Unstage(staged, f"the alias names version {wanted}, which was announced before")
         return Rest(f"version {wanted} is announced at offset {plan.offset}", agrees=True)
     if staged is None or staged.announcement.model_version != wanted:

@@ -37,9 +37,10 @@ def prepare(
     Raises:
         ModelUnavailable: MLflow is away, or has no such version or artifact.
         PolicyRefused: The policy does not allow the version; asked whatever `check` is.
-        ModelRefused: The model can't serve.
+        ModelRefused: The model can't serve, or is retired.
     """
     registered = models.version(name, version)
+    registered.require_not_retired()
     with tempfile.TemporaryDirectory(prefix="ds-models-") as folder:
         path = models.fetch(registered.uri, Path(folder))
         features = models.features(path)

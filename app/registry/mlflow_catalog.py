@@ -8,17 +8,16 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from app.domain.digest import artifact_digest
-from app.domain.errors import ModelRefused, ModelUnavailable, PolicyRefused
-from app.domain.secrets import without_passwords
-from app.registry.mlflow_models import MlflowModels
+from app.domain.errors import ModelRefused, PolicyRefused
+from app.registry.mlflow_errors import Absent, asked, code
+from app.registry.mlflow_models import RETIRED, MlflowModels
 from app.registry.policy import Policy
-from app.registry.reasons import reason
 
 UPLOADED_BY = "ds_models.uploaded_by"
 WHY = "ds_models.why"
@@ -61,6 +60,11 @@ class VersionFacts:
     run_id: str | None
     tags: Mapping[str, str]
     aliases: tuple[str, ...]
+
+    @property
+    def retired(self) -> str | None:
+        """Who retired it, when and why; None if nobody did."""
+        return self.tags.get(RETIRED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +131,7 @@ class MlflowCatalog:
         Raises:
             ModelUnavailable: MLflow is away.
         """
-        with suppress(_Absent), self._asked(name):
+        with suppress(Absent), self._asked(name):
             return _model(self._client.get_registered_model(name))
         return None
 
@@ -153,7 +157,7 @@ class MlflowCatalog:
         Raises:
             ModelUnavailable: MLflow is away.
         """
-        with suppress(_Absent), self._asked(f"{name} version {version}"):
+        with suppress(Absent), self._asked(f"{name} version {version}"):
             found = self._client.get_model_version(name, version)
             return _version(found, tuple(sorted(found.aliases)))
         return None
@@ -164,7 +168,7 @@ class MlflowCatalog:
         Raises:
             ModelUnavailable: MLflow is away.
         """
-        with suppress(_Absent), self._asked("the training run"):
+        with suppress(Absent), self._asked("the training run"):
             if run_id:
                 run = self._client.get_run(run_id)
                 return RunFacts(
@@ -291,8 +295,27 @@ class MlflowCatalog:
         Raises:
             ModelUnavailable: MLflow is away.
         """
-        with suppress(_Absent), self._asked(f"{name} version {version}"):
+        with suppress(Absent), self._asked(f"{name} version {version}"):
             self._client.delete_model_version(name, version)
+            return True
+        return False
+
+    def retire(self, name: str, version: str, text: str | None) -> bool:
+        """Have a version never served again, or with None take that back; False if there is none.
+
+        Args:
+            name: Of the model.
+            version: Of it.
+            text: Who retires it, and why.
+
+        Raises:
+            ModelUnavailable: MLflow is away.
+        """
+        with suppress(Absent), self._asked(f"{name} version {version}"):
+            if text is not None:
+                self._client.set_model_version_tag(name, version, RETIRED, text)
+            elif RETIRED in self._client.get_model_version(name, version).tags:
+                self._client.delete_model_version_tag(name, version, RETIRED)
             return True
         return False
 
@@ -305,7 +328,7 @@ class MlflowCatalog:
         try:
             self._client.create_registered_model(name)
         except Exception as error:
-            if _code(error) != "RESOURCE_ALREADY_EXISTS":
+            if code(error) != "RESOURCE_ALREADY_EXISTS":
                 raise
 
     def _experiment_id(self) -> str:
@@ -315,34 +338,12 @@ class MlflowCatalog:
         try:
             return str(self._client.create_experiment(self._experiment))
         except Exception as error:
-            if _code(error) != "RESOURCE_ALREADY_EXISTS":
+            if code(error) != "RESOURCE_ALREADY_EXISTS":
                 raise
         return self._experiment_id()  # it was made just now
 
-    @contextmanager
-    def _asked(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except (_Absent, ModelRefused, ModelUnavailable):
-            raise
-        except Exception as error:
-            if _code(error) == "RESOURCE_DOES_NOT_EXIST":
-                raise _Absent(what) from error
-            said = reason(error)
-            if _code(error) == "INVALID_PARAMETER_VALUE":
-                raise ValueError(said) from error
-            raise ModelUnavailable(
-                without_passwords(f"{what}: {said} (MLflow at {self._tracking_uri})")
-            ) from error
-
-
-class _Absent(Exception):
-    """MLflow has no such thing."""
-
-
-def _code(error: Exception) -> str | None:
-    code: str | None = getattr(error, "error_code", None)
-    return code
+    def _asked(self, what: str) -> AbstractContextManager[None]:
+        return asked(what, self._tracking_uri)
 
 
 def _equals(field: str, value: str) -> str:

@@ -19,18 +19,39 @@ from app.domain.records import FEATURES
 from app.domain.scoring import Predict, score
 from app.domain.secrets import without_passwords
 from app.registry.brought_code import alone
+from app.registry.mlflow_errors import reason
 from app.registry.policy import Policy, require_inside
-from app.registry.reasons import reason
+
+RETIRED = "ds_models.retired"
+"""A tag of versions that must not be served again: who retired it, and why."""
 
 
 @dataclass(frozen=True, slots=True)
 class RegisteredVersion:
-    """A model version as MLflow knows it."""
+    """A model version as MLflow knows it.
+
+    Attributes:
+        uri: Where its artifact is, as MLflow reads it.
+        retired: Who retired it, and why; None if nobody did.
+    """
 
     name: str
     version: str
     uri: str
     run_id: str | None
+    retired: str | None = None
+
+    def require_not_retired(self) -> None:
+        """Return if it may be served.
+
+        Raises:
+            ModelRefused: It may not any more.
+        """
+        if self.retired is not None:
+            raise ModelRefused(
+                f"{self.name} version {self.version} must not be served: {self.retired} (a tag in "
+                f"MLflow, {RETIRED})"
+            )
 
 
 class MlflowModels:
@@ -114,7 +135,11 @@ class MlflowModels:
         except Exception as error:
             raise self._unavailable(f"{name} version {version}", error) from error
         return RegisteredVersion(
-            name, str(found.version), f"models:/{name}/{version}", found.run_id
+            name,
+            str(found.version),
+            f"models:/{name}/{version}",
+            found.run_id,
+            found.tags.get(RETIRED),
         )
 
     def fetch(self, uri: str, into: Path) -> Path:

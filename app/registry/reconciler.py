@@ -5,48 +5,19 @@ plan names the one that it replaces, and of two the second counts for nobody.
 """
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable
 
 import structlog
 
 from app.domain.errors import DsModelsError, Refused
-from app.domain.plans import Entry, Plan, PlanTable, Staged
-from app.domain.reconciling import Action, Announce, OnTimeout, Rest, Stage, Unstage, next_action
+from app.domain.plans import PlanTable
+from app.domain.reconciling import Action, Announce, Rest, Stage, Unstage, next_action
+from app.domain.retrying import pause_s
+from app.registry.reconciler_state import Reported
+from app.registry.reconciler_world import Patience, World
 
 log = structlog.get_logger()
 _SOON_S = 0.5
-
-
-class World(Protocol):
-    """What the reconciler looks at and changes."""
-
-    def wanted(self) -> str | None:
-        """Return the version that the alias names, None if there is no such alias."""
-
-    def entries(self) -> Sequence[Entry]:
-        """Return all that counts on the announcement topic."""
-
-    def lacking(self, staged: Staged) -> str | None:
-        """Say which live instances have not loaded it, and why; None if all have."""
-
-    def stage(self, version: str) -> Staged:
-        """Verify a version and stage it."""
-
-    def announce(self, staged: Staged) -> Plan:
-        """Put in force what is staged."""
-
-    def unstage(self, staged: Staged, why: str) -> None:
-        """End what is staged."""
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long instances may take to load a staged version, and what is done then."""
-
-    load_timeout_s: float
-    on_timeout: OnTimeout
 
 
 class Reconciler:
@@ -55,21 +26,34 @@ class Reconciler:
     Args:
         world: What it looks at and changes.
         patience: With instances that don't load.
+        moved: Whether the alias was moved just now, so that what was given up is tried again.
         clock_ms: Unix milliseconds.
+        reported: Told what it sees and does.
     """
 
     def __init__(
         self,
         world: World,
         patience: Patience,
+        *,
+        moved: bool = False,
         clock_ms: Callable[[], float] = lambda: time.time() * 1000,
+        reported: Reported | None = None,
     ) -> None:
         self._world = world
         self._patience = patience
         self._clock_ms = clock_ms
+        self._reported = reported or Reported(clock_ms)
         self._seen: str | None = None
-        self._moved = False
+        self._looked_up: str | None = None  # where the alias was at this try
+        self._failures = 0
+        self._moved = moved
         self._said: str | None = None
+
+    @property
+    def wanted(self) -> str | None:
+        """The version that the alias named at the last look, None if it named none."""
+        return self._seen
 
     def step(self) -> Action:
         """Look, and do the one thing that is next.
@@ -77,9 +61,11 @@ class Reconciler:
         Raises:
             DsModelsError: It can't be looked at or done now; the next step tries again.
         """
-        wanted = self._world.wanted()
+        wanted = self._looked_up = self._world.wanted()
         if wanted is None:
-            return self._rest(Rest("the alias names no version"))
+            nothing = Rest("the alias names no version")
+            self._reported.begins(None, nothing)
+            return self._rest(nothing)
         if self._seen not in (None, wanted):
             self._moved = True
         self._seen = wanted
@@ -90,11 +76,13 @@ class Reconciler:
             entries,
             None if staged is None else self._world.lacking(staged),
             round(self._clock_ms()),
-            patience_ms=round(self._patience.load_timeout_s * 1000),
+            patience_ms=self._patience.ms_with(staged),
             on_timeout=self._patience.on_timeout,
             moved=self._moved,
         )
+        self._reported.begins(wanted, action)
         self._do(action, wanted)
+        self._reported.did(action)
         return action
 
     def settle(self, stopped: Callable[[float], bool]) -> Rest:
@@ -117,20 +105,65 @@ class Reconciler:
             if stopped(_SOON_S):
                 return Rest("it was told to stop")
 
-    def run(self, every_s: float, stopped: Callable[[float], bool]) -> None:
+    def run(
+        self,
+        every_s: float,
+        stopped: Callable[[float], bool],
+        woken: Callable[[], bool] = lambda: False,
+    ) -> None:
         """Settle again and again; what fails is tried again.
+
+        After failures it waits longer and longer, for trying may cost a process of seconds; but
+        no longer than until the alias moves, MLflow answers again, or it is woken.
 
         Args:
             every_s: Seconds between two looks while there is nothing to do.
-            stopped: Waits so many seconds; True if it is to end.
+            stopped: Waits so many seconds, or less if it is woken; True if it is to end.
+            woken: Says whether it was woken since it was asked last.
         """
+        self._failures = 0
         while True:
+            woken()  # whoever called before this look is heard by it
+            self._looked_up = None
             try:
                 self.settle(stopped)
             except DsModelsError as error:
-                log.warning("reconciler.failed", error=type(error).__name__, why=str(error))
-            if stopped(every_s):
-                return
+                if stopped(0) or self._waits_after(error, every_s, stopped, woken):
+                    return
+            else:
+                self._failures = 0
+                if stopped(every_s):
+                    return
+
+    def _waits_after(
+        self,
+        error: DsModelsError,
+        every_s: float,
+        stopped: Callable[[float], bool],
+        woken: Callable[[], bool],
+    ) -> bool:
+        """Wait until it is worth another try; return whether it is to end."""
+        self._failures += 1
+        left = pause_s(self._failures, every_s)
+        kind = type(error).__name__
+        log.warning("reconciler.failed", error=kind, why=str(error), again_within_s=left)
+        self._reported.failed(error, left)
+        while True:
+            if woken() or self._has_moved():
+                self._failures = 0
+                return False
+            if left <= 0:
+                return False
+            if stopped(min(left, every_s)):
+                return True
+            left -= every_s
+
+    def _has_moved(self) -> bool:
+        """Say whether the alias is not where the try that failed found it, if it found it."""
+        try:
+            return self._world.wanted() != self._looked_up
+        except DsModelsError:
+            return False
 
     def _do(self, action: Action, wanted: str) -> None:
         if isinstance(action, Stage):

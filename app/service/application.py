@@ -17,12 +17,36 @@ from app.service.gate import Gate
 from app.service.outside import Outside
 from app.service.parts import Parts
 from app.service.problems import answer
-from app.service.routes import artifacts, audit, models, operator, plans, predict, uploads, versions
+from app.service.routes import (
+    artifacts,
+    audit,
+    models,
+    operator,
+    plans,
+    predict,
+    reconciler,
+    retirements,
+    serving,
+    uploads,
+    versions,
+    webhooks,
+)
 from app.service.routes.common import DIGEST_HEADER
 
 Application = FastAPI
 API = "/api/v1"
-_ROUTERS = (models, versions, uploads, artifacts, predict, plans, audit)
+_ROUTERS = (
+    models,
+    versions,
+    uploads,
+    artifacts,
+    predict,
+    serving,
+    retirements,
+    plans,
+    reconciler,
+    audit,
+)
 
 
 def application(parts: Parts) -> FastAPI:
@@ -46,6 +70,8 @@ def application(parts: Parts) -> FastAPI:
     for routes in _ROUTERS:
         app.include_router(routes.router(parts), prefix=API)
     app.include_router(operator.router(parts))
+    if parts.webhooks is not None:
+        app.include_router(webhooks.router(parts, parts.webhooks))
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
 
     app.add_middleware(BodyLimit, limits=parts.bounds)

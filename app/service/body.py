@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.service import webhooks
 from app.service.problems import Problem
 
 _AT_ONCE = 1 << 20
@@ -35,9 +36,8 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        most = self._limits.upload_bytes if _is_upload(scope) else self._limits.body_bytes
-        loop = asyncio.get_running_loop()
-        until = loop.time() + self._limits.body_s
+        most, within_s = self._limits_of(scope)
+        until = asyncio.get_running_loop().time() + within_s
         seen, ended = 0, False
 
         async def receive_some() -> Message:
@@ -58,6 +58,15 @@ class BodyLimit:
             return message
 
         await self._app(scope, receive_some, send)
+
+    def _limits_of(self, scope: Scope) -> tuple[int, float]:
+        limits = self._limits
+        if scope["path"] == webhooks.PATH:  # anybody may send one
+            return (
+                min(limits.body_bytes, webhooks.MOST_BYTES),
+                min(limits.body_s, webhooks.MOST_S),
+            )
+        return (limits.upload_bytes if _is_upload(scope) else limits.body_bytes), limits.body_s
 
 
 async def to_file(request: Request, file: Path) -> str:

@@ -75,6 +75,12 @@ idempotency = Table(
     Column("headers", Text),
     Column("body", LargeBinary),
 )
+webhooks = Table(
+    "ds_models_webhooks",
+    _all,
+    Column("delivery_id", String(64), primary_key=True),
+    Column("expires_ms", BigInteger, nullable=False),
+)
 
 
 def open_database(url: str, timeout_s: float = 5.0) -> Engine:

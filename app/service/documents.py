@@ -55,6 +55,9 @@ class Version(_Document):
     status: str = Field(examples=["READY"])
     run_id: str | None = Field(examples=["3b1f0c5d9e8a47b6a1c2d3e4f5061728"])
     tags: dict[str, str] = Field(examples=[{"kind": "forest"}])
+    retired: str | None = Field(
+        description="Who retired it, when and why: it must not be served.", examples=[None]
+    )
 
 
 class VersionInFull(Version):
@@ -125,6 +128,58 @@ class Deleted(_Document):
     version: str = Field(examples=["3"])
     plans: list[int] = Field(
         description="Offsets of the plans that named it: they can't be replayed.", examples=[[]]
+    )
+
+
+_PROMOTED = "promoted by ci at 2026-11-25 06:26:18Z: it is better on May"
+
+
+class StagedVersion(_Document):
+    """A version that instances load and keep warm."""
+
+    model: str = Field(examples=["treasury-price-model"])
+    version: str = Field(examples=["2"])
+    offset: int = Field(description="On the announcement topic.", examples=[1])
+    digest: str = Field(examples=[EXAMPLE_DIGEST])
+
+
+class Unstaged(_Document):
+    """A version that is staged no more."""
+
+    model: str = Field(examples=["treasury-price-model"])
+    offset: int | None = Field(description="Where it was; null if none was.", examples=[1])
+
+
+class Promotion(_Document):
+    """An alias that was moved."""
+
+    model: str = Field(examples=["treasury-price-model"])
+    version: str = Field(description="That the alias names now.", examples=["2"])
+    alias: str = Field(examples=["champion"])
+    before: str | None = Field(description="That it named before.", examples=["1"])
+    said: str = Field(description="Who, when and why, as MLflow has it.", examples=[_PROMOTED])
+
+
+class RolledBack(Promotion):
+    """An alias that was moved to the version before."""
+
+    instead_of: str = Field(description="The version in force.", examples=["2"])
+    as_at_offset: int = Field(description="Of the plan that had put it in force.", examples=[0])
+    offset: int | None = Field(
+        description="Of the new plan, if it had to be announced at once: one of the same version "
+        "was still to come. Else null.",
+        examples=[None],
+    )
+
+
+class Retirement(_Document):
+    """Whether a version may be served."""
+
+    name: str = Field(examples=["treasury-price-model"])
+    version: str = Field(examples=["1"])
+    retired: str | None = Field(
+        description="Who retired it, when and why; null if it may be served.",
+        examples=["retired by ann at 2026-11-25 06:26:18Z: trained on wrong rows"],
     )
 
 
@@ -199,6 +254,41 @@ class Instances(_Document):
     )
 
 
+class ReconcilerState(_Document):
+    """The reconciler of this service."""
+
+    runs_here: bool = Field(
+        description="False without `service.reconcile`: it may run elsewhere.", examples=[True]
+    )
+    wanted: str | None = Field(
+        description="The version that the alias in MLflow names, null if it names none.",
+        examples=["2"],
+    )
+    agrees: bool | None = Field(
+        description="Whether the newest plan names that; null if nobody has looked.",
+        examples=[True],
+    )
+    why: str = Field(
+        description="What it does, or waits for.", examples=["version 2 is announced at offset 3"]
+    )
+    looked: str | None = Field(
+        description="When it last saw both.", examples=["2026-11-25T06:26:18.961Z"]
+    )
+    failure: str | None = Field(
+        description="What failed last, however long ago.",
+        examples=["ModelUnavailable: MLflow does not answer"],
+    )
+    failed: str | None = Field(description="When.", examples=["2026-11-25T06:20:00.000Z"])
+
+
+class WebhookAnswer(_Document):
+    """What became of a webhook."""
+
+    outcome: Literal["taken", "repeated"] = Field(
+        description="`repeated` changes nothing: it was taken before.", examples=["taken"]
+    )
+
+
 class AuditRecord(_Document):
     """A change that was asked for, and what became of it."""
 
@@ -255,6 +345,7 @@ def version_of(facts: VersionFacts) -> dict[str, Any]:
         "status": facts.status,
         "run_id": facts.run_id,
         "tags": dict(facts.tags),
+        "retired": facts.retired,
     }
 
 

@@ -1,4 +1,7 @@
-"""The gate: who calls, and not too often. Everything but the health of the service is behind it."""
+"""The gate: who calls, and not too often.
+
+Everything is behind it but the health of the service, and webhooks, which are signed instead.
+"""
 
 import asyncio
 import math
@@ -15,9 +18,10 @@ from app.service.problems import Problem, answer
 from app.service.rate import Rate
 from app.service.roles import DEVELOPER, Caller
 from app.service.tokens import Tokens
+from app.service.webhooks import PATH as WEBHOOKS
 from app.service.wrong_tokens import WrongTokens
 
-OPEN = frozenset({"/healthz", "/readyz"})
+OPEN = frozenset({"/healthz", "/readyz", WEBHOOKS})
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 

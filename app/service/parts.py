@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.domain.plans import Plan
+from app.domain.plans import Entry
 from app.registry.mlflow_catalog import MlflowCatalog
 from app.service.audit import Audit
 from app.service.idempotency import IdempotencyKeys
@@ -12,7 +12,9 @@ from app.service.metrics import ServiceMetrics
 from app.service.model_zip import Limits
 from app.service.predicting import Predictor
 from app.service.rate import Rate
+from app.service.serving import Serving
 from app.service.tokens import Tokens
+from app.service.webhooks import Webhooks
 from app.service.wrong_tokens import WrongTokens
 
 
@@ -40,11 +42,15 @@ class Parts:
     """All that routes use.
 
     Attributes:
-        plans: All plans of the topic, voided or not.
+        entries: All that counts on the announcement topic.
+        serving: What changes which version is served.
         history: The announcement topic, a row for each message.
         in_force: The plan in force, and those to come.
         instances: What each instance says of itself.
+        reconciler: What the reconciler of this service does, as `ReconcilerState` has it.
+        look_again: Has it look at once, if it runs here; never blocks.
         checks: By what it is about, what raises if that is away.
+        webhooks: Those of MLflow, None if nobody may send any.
         dev: Whether anybody on this machine may do everything.
         cors_origins: Whose pages may call.
     """
@@ -57,11 +63,15 @@ class Parts:
     metrics: ServiceMetrics
     catalog: MlflowCatalog
     predictor: Predictor
-    plans: Callable[[], Sequence[Plan]]
+    entries: Callable[[], Sequence[Entry]]
+    serving: Serving
     history: Callable[[], Sequence[Mapping[str, Any]]]
     in_force: Callable[[], Mapping[str, Any]]
     instances: Callable[[], Sequence[Mapping[str, Any]]]
+    reconciler: Callable[[], Mapping[str, Any]]
+    look_again: Callable[[], None]
     checks: Mapping[str, Callable[[], None]]
     bounds: Bounds
+    webhooks: Webhooks | None = None
     dev: bool = False
     cors_origins: Sequence[str] = ()

@@ -129,7 +129,12 @@ def speakable(error: Exception) -> str:
     >>> speakable(ValueError("can't read '/tmp/a/MLmodel' of models:/m/1"))
     "can't read '…' of models:/m/1"
     """
-    return _PLACE.sub("…", without_passwords(str(error)))[:1000]
+    return said_safely(str(error))
+
+
+def said_safely(text: str) -> str:
+    """Return a text as `speakable` does."""
+    return _PLACE.sub("…", without_passwords(text))[:1000]
 
 
 def not_found(what: str) -> Problem:

@@ -14,7 +14,7 @@ from app.service.gate import LOOPBACK
 from app.telemetry.http import write_address
 
 log = structlog.get_logger()
-_END_WITHIN_S = 20
+_END_WITHIN_S = 15  # what comes after it, the reconciler's end, has the rest of 20
 _CONNECTIONS = 512
 
 
@@ -58,7 +58,7 @@ def address_of(listening: socket.socket) -> str:
 
 
 def serve(app: FastAPI, listening: socket.socket, address_file: Path | None) -> None:
-    """Serve until SIGTERM or SIGINT, then end what is under way, for at most 20 seconds.
+    """Serve until SIGTERM or SIGINT, then end what is under way, for at most 15 seconds.
 
     Raises:
         SettingsError: The address can't be written to `address_file`.

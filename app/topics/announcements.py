@@ -41,6 +41,7 @@ class _Data(msgspec.Struct, omit_defaults=True):
     effective_from: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     why: str | None = None
     replaces: Annotated[int, msgspec.Meta(ge=NO_PLAN)] | None = None
+    alias: str | None = None
 
 
 class _VoidData(msgspec.Struct, omit_defaults=True):
@@ -109,6 +110,7 @@ def _data(announcement: Announcement) -> _Data:
         effective_from=None if instant is None else datetime.fromtimestamp(instant / 1000, UTC),
         why=announcement.why,
         replaces=announcement.replaces,
+        alias=announcement.alias,
     )
 
 
@@ -192,6 +194,7 @@ def _announcement(event_id: str, data: _Data) -> Announcement:
         else round(effective_from.timestamp() * 1000),
         why=data.why,
         replaces=data.replaces,
+        alias=data.alias,
     )
 
 

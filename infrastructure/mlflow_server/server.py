@@ -14,6 +14,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, ClassVar
 
 from infrastructure.local_server import LocalServer
+from infrastructure.mlflow_server.webhook_key import kept_key
 from infrastructure.processes import LOOPBACK, accepts_connections, free_ports
 
 if TYPE_CHECKING:
@@ -24,6 +25,10 @@ _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     # seven more processes, which nothing of ours uses
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    # webhooks to programs on this machine, soon after they are installed
+    "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",
+    "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
+    "MLFLOW_WEBHOOK_CACHE_TTL": "1",
 }
 # relative to the working folder, the data folder: no character needs escaping
 _OWN_STORE = "sqlite:///mlflow.db"
@@ -45,11 +50,11 @@ class Login:
 class MLflowServer(LocalServer):
     """A server on a free port of 127.0.0.1, with its data and its log in `data_folder`.
 
-    `settings` are environment variables of MLflow's own for this server (webhooks need some); no
-    other `MLFLOW_…` variable of the caller's reaches it. `store_uri` names another database than
-    the SQLite file in `data_folder`, as SQLAlchemy reads it. With a `login` it asks each caller for
-    a name and a password (MLflow's `basic-auth`, which needs Flask-WTF), and this is the first one
-    that it knows.
+    `settings` are environment variables of MLflow's own for this server; no other `MLFLOW_…`
+    variable of the caller's reaches it. It sends webhooks to this machine too; what their secrets
+    are encrypted with is made once. `store_uri` names another database than the SQLite file in
+    `data_folder`, as SQLAlchemy reads it. With a `login` it asks each caller for a name and a
+    password (MLflow's `basic-auth`, which needs Flask-WTF), and this is the first that it knows.
 
     A start takes about 7 s, nearly all of it two imports of mlflow: one by its command line and one
     by the worker.
@@ -108,7 +113,12 @@ class MLflowServer(LocalServer):
             # A stop waits for a request under way, not for a connection that is only kept open.
             *("--uvicorn-opts", "--timeout-graceful-shutdown 3"),
         ]
-        return command, {**inherited, **self._settings}
+        key = kept_key(self.data_folder)
+        return command, {
+            **inherited,
+            "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": key,
+            **self._settings,
+        }
 
     def answers(self) -> bool:
         """Say whether the server is healthy and its store answers a search."""

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+import mlflow
+
 from app.registry import announcer
 from app.registry.mlflow_models import MlflowModels
 from tests.e2e.test_command_line import app, rows
@@ -31,7 +33,7 @@ def test_under_flow_the_version_before_is_in_force_again_and_each_record_is_answ
         with flow(world) as sent:
             until(lambda: sent["records"] > 200)
             (done,) = rows(world, "rollback", "--why", "it drifts")
-            assert (done["version"], done["offset"]) == (first["version"], 2)
+            assert (done["version"], done["offset"]) == (first["version"], 3)
             assert done["as_at_offset"] == 0
             assert done["instead_of"] == {"version": second["version"], "offset": 1}
             wait_until_in_force(world.plan_table(MODEL).plans[2])
@@ -40,10 +42,17 @@ def test_under_flow_the_version_before_is_in_force_again_and_each_record_is_answ
         world.wait_for_answers(sent["records"], timeout_s=120)
         assert [a.stop(), b.stop()] == [0, 0]
     found = world.assert_each_answered_once(model=MODEL)
-    assert {s.announcement_offset for _, s in found.signals} == {1, 2}
+    assert {s.announcement_offset for _, s in found.signals} == {1, 3}
+    assert alias_of(tracking_uri) == first["version"]
     shown = rows(world, "announcements")
-    assert [row["status"] for row in shown] == ["past", "past", "in force"]
-    assert shown[2]["why"] == "it drifts"
+    assert [row["status"] for row in shown] == ["past", "past", "was staged", "in force"]
+    assert shown[3]["why"].endswith("Z: it drifts")
+
+
+def alias_of(tracking_uri: str) -> str:
+    return str(
+        mlflow.MlflowClient(tracking_uri).get_model_version_by_alias(MODEL, "champion").version
+    )
 
 
 def test_it_is_refused_while_a_plan_is_about_to_come_and_for_files_that_did_not_serve(

@@ -98,7 +98,7 @@ class World:
         }
         (folder / "config").mkdir(exist_ok=True)
         self.partitions = partitions
-        self.client = {"bootstrap.servers": bootstrap_servers}
+        self.client = {"bootstrap.servers": bootstrap_servers, "log_level": 0}
         self.create_topics()
         self.producer = Producer({**self.client, "linger.ms": 5, "acks": "all"})
         self._collectors: dict[tuple[str, str], _Collector] = {}

@@ -1,17 +1,19 @@
 """What the reconciler does next, and that it ends in agreement whatever comes in between."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.errors import BrokerUnavailable, Refused
+from app.domain.errors import BrokerUnavailable, ModelRefused, Refused
 from app.domain.plans import NO_PLAN, Announcement, Entry, Plan, Staged, Unstaged, Void
 from app.domain.reconciling import Action, Announce, OnTimeout, Rest, Stage, Unstage, next_action
-from app.registry.reconciler import Patience, Reconciler
+from app.registry.reconciler import Reconciler
+from app.registry.reconciler_state import Reported, State
+from app.registry.reconciler_world import Patience
 
 NOW_MS = 1_000_000
 PATIENCE_MS = 60_000
@@ -94,8 +96,14 @@ def test_the_newest_plan_agrees_voided_or_not_and_what_else_is_staged_is_ended()
     assert agrees == Rest("version 2 is announced at offset 1", agrees=True)
     voided = Void(2, NOW_MS, "m", 1, "gone", "v")
     assert act(plan(0, "1"), plan(1, "2"), voided) == agrees
-    other = staged(2, "3")
-    assert isinstance(act(plan(1, "2"), other), Unstage)
+    asked = replace(announcement("3"), alias="champion")
+    assert isinstance(act(plan(1, "2"), Staged(2, NOW_MS, asked)), Unstage)
+
+
+def test_what_somebody_staged_himself_is_left_alone_while_they_agree() -> None:
+    entries = plan(1, "2"), staged(2, "3")
+    assert act(*entries) == Rest("version 2 is announced at offset 1", agrees=True)
+    assert act(plan(1, "1"), staged(2, "3")) == Stage()
 
 
 class World:
@@ -125,7 +133,8 @@ class World:
         return "a (no)" if version in self.cannot_load else None
 
     def stage(self, version: str) -> Staged:
-        made = Staged(len(self.log), NOW_MS, announcement(version, self.newest))
+        asked = replace(announcement(version, self.newest), alias="champion")
+        made = Staged(len(self.log), NOW_MS, asked)
         self.log.append(made)
         return made
 
@@ -187,6 +196,114 @@ def test_it_goes_on_after_a_failure_and_ends_when_it_is_told() -> None:
     pauses = itertools.count()
     reconciler(world).run(0, lambda _s: next(pauses) > 10)
     assert versions(world) == ["1"]
+
+
+class Clock:
+    """Counts the seconds that are waited for; at each wait, something may happen in the world."""
+
+    def __init__(self, ends_after_s: float) -> None:
+        self.now_s = 0.0
+        self.at: dict[float, Callable[[], None]] = {}
+        self._ends_after_s = ends_after_s
+
+    def wait(self, seconds: float) -> bool:
+        for when in sorted(self.at):
+            if self.now_s <= when < self.now_s + seconds:
+                self.now_s = when
+                self.at.pop(when)()
+                return False
+        self.now_s += seconds
+        return self.now_s >= self._ends_after_s
+
+
+class Unverifiable(World):
+    """A world with a version that can't be verified; says when that was tried."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self.tried_at: list[float] = []
+        self.bad = {"2"}
+        self._clock = clock
+
+    def stage(self, version: str) -> Staged:
+        if version in self.bad:
+            self.tried_at.append(self._clock.now_s)
+            raise ModelRefused("it can't be loaded")
+        return super().stage(version)
+
+
+def test_a_version_that_cannot_be_verified_is_tried_more_and_more_rarely() -> None:
+    clock = Clock(ends_after_s=400)
+    world = Unverifiable(clock)
+    world.alias = "2"
+    reconciler(world).run(5.0, clock.wait)
+    pauses = [b - a for a, b in itertools.pairwise(world.tried_at)]
+    assert pauses[:6] == [1, 2, 4, 8, 16, 32]
+    assert set(pauses[6:]) == {60}
+
+
+def test_after_failures_a_moved_alias_is_followed_at_the_next_look() -> None:
+    clock = Clock(ends_after_s=200)
+    world = Unverifiable(clock)
+    world.alias = "2"
+    seen: list[float] = []
+
+    def move() -> None:
+        world.alias = "1"
+        seen.append(clock.now_s)
+
+    clock.at[150.0] = move
+    reconciler(world).run(5.0, clock.wait)
+    assert versions(world) == ["1"]
+    assert max(world.tried_at) < 150
+
+
+def test_after_failures_whoever_wakes_it_has_it_try_at_once_and_then_soon_again() -> None:
+    clock, rung = Clock(ends_after_s=158), [False]
+    world = Unverifiable(clock)
+    world.alias = "2"
+
+    def woken() -> bool:
+        was, rung[0] = rung[0], False
+        return was
+
+    clock.at[150.0] = lambda: rung.__setitem__(0, True)
+    reconciler(world).run(3600.0, clock.wait, woken)
+    assert [at for at in world.tried_at if at >= 150] == [150, 151, 153, 157]
+
+
+def test_when_mlflow_answers_again_it_is_asked_within_its_usual_time() -> None:
+    clock = Clock(ends_after_s=300)
+    world = World()
+    world.fails = 10_000
+    clock.at[200.0] = lambda: setattr(world, "fails", 0)
+    done: list[float] = []
+    reported = Reported(lambda: NOW_MS, lambda _step: done.append(clock.now_s))
+    one = Reconciler(world, Patience(60, "give_up"), clock_ms=lambda: NOW_MS, reported=reported)
+    one.run(5.0, clock.wait)
+    assert versions(world) == ["1"]
+    assert min(at for at in done if at >= 200) <= 205
+
+
+def test_its_state_tells_what_it_wants_does_and_what_failed() -> None:
+    world, steps = World(), list[str]()
+    reported = Reported(lambda: NOW_MS, steps.append)
+    one = Reconciler(world, Patience(60, "give_up"), clock_ms=lambda: NOW_MS, reported=reported)
+    assert reported.state == State()
+    world.fails = 2
+    one.run(5.0, Clock(ends_after_s=0.5).wait)
+    found = reported.state
+    assert (found.failure, found.agrees) == ("BrokerUnavailable: away", None)
+    one.settle(lambda _s: False)
+    found = reported.state
+    assert (found.wanted, found.agrees, found.looked_ms) == ("1", True, NOW_MS)
+    assert found.why == "version 1 is announced at offset 1"
+    assert found.failed_ms == NOW_MS
+    assert steps == ["failed", "staged", "announced"]
+    world.alias = None
+    one.settle(lambda _s: False)
+    found = reported.state
+    assert (found.wanted, found.agrees) == (None, False)
 
 
 @given(

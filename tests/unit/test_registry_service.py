@@ -247,6 +247,8 @@ def test_every_metric_is_on_the_page_with_its_labels_and_no_other() -> None:
     metrics.refused("unauthorized")
     metrics.changed("version.upload", "done")
     metrics.predicted(1, 0)
+    metrics.webhook("taken")
+    metrics.reconciled("staged")
     real: dict[str, tuple[str, set[str]]] = {}
     for family in metrics.registry.collect():
         if not family.name.startswith("process_"):

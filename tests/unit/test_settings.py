@@ -121,9 +121,11 @@ def text_of(value: Any, kind: Any) -> str:
         return "skops, pyfunc" if value == ("skops",) else "one, two"
     if get_args(kind) and isinstance(value, str):
         return str(next(choice for choice in get_args(kind) if choice != value))
+    if isinstance(value, bool):
+        return str(not value)
     if isinstance(value, float):
         return str(value * 1.5)
-    return str(value + 1) if isinstance(value, int) else f"{value}-other"
+    return str(value + 1) if isinstance(value, int) else f"{value}-other" + "x" * 30
 
 
 @pytest.mark.parametrize(("section", "key"), KEYS, ids=NAMES)

@@ -1,6 +1,7 @@
 """Download the files of a version, and take a version out of the registry."""
 
 import tempfile
+import time
 from collections.abc import Iterator
 from typing import IO, Annotated
 
@@ -9,6 +10,8 @@ from starlette.responses import StreamingResponse
 
 from app.domain.digest import artifact_digest
 from app.domain.errors import Refused
+from app.domain.in_use import plans_of
+from app.domain.promoting import said_of
 from app.service import model_zip
 from app.service.allowed import changes, needs
 from app.service.audit import Change
@@ -18,6 +21,7 @@ from app.service.problems import not_found
 from app.service.roles import Role
 from app.service.routes.common import DIGEST_HEADER, ZIP_BODY, Name, VersionNumber, Why, refusals
 from app.service.routes.versions import found
+from app.service.withdrawing import entries_of, retire
 
 _AT_ONCE = 1 << 20
 
@@ -74,21 +78,22 @@ def router(parts: Parts) -> APIRouter:
         break_replay: Annotated[
             bool, Query(description="Also if a plan names it: that can't be replayed then.")
         ] = False,
-        why: Why = None,  # noqa: ARG001 - as above
+        why: Why = None,  # noqa: ARG001 - the change has read it; this is for the description
     ) -> Deleted:
-        """Refused while a plan on the topic names it, voided or not. MLflow keeps its files."""
-        found(parts.catalog, name, version)
-        plans = [
-            plan.offset
-            for plan in parts.plans()
-            if (plan.announcement.model_name, plan.announcement.model_version) == (name, version)
-        ]
+        """Refused while a plan on the topic names it, voided or not, or it is needed otherwise.
+
+        MLflow keeps its files. Takes a second, in which nobody can announce it.
+        """
+        facts = found(parts.catalog, name, version)
+        said = said_of("to be deleted", change.caller.name, round(time.time() * 1000), change.why)
+        plans = plans_of(version, entries_of(parts, name))
         if plans and not break_replay:
             offsets = ", ".join(map(str, plans))
             raise Refused(
                 f"version {version} of {name} is named by the plans at the offsets {offsets}: "
                 "they could not be replayed; break_replay=true deletes it all the same"
             )
+        retire(parts, facts, said, forced=break_replay)
         if plans:
             change.target += f" (plans {', '.join(map(str, plans))})"
         if not parts.catalog.delete(name, version):

@@ -54,14 +54,14 @@ _SAID = {
 _ALWAYS = (400, 401, 403, 422, 429, 503)
 
 
-def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return how OpenAPI describes refusals: those of all routes, and these."""
+def refusals(*statuses: int, always: tuple[int, ...] = _ALWAYS) -> dict[int | str, dict[str, Any]]:
+    """Return how OpenAPI describes refusals: those of all routes behind the gate, and these."""
     return {
         status: {
             "description": _SAID[status],
             "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}},
         }
-        for status in sorted({*_ALWAYS, *statuses})
+        for status in sorted({*always, *statuses})
     }
 
 

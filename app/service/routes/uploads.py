@@ -22,8 +22,8 @@ from app.service.parts import Parts
 from app.service.problems import Problem
 from app.service.roles import Role
 from app.service.routes.common import DIGEST_HEADER, ZIP_BODY, Name, Why, refusals
+from app.service.routes.repeatable import IdempotencyKey, once
 
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _BODY = {"requestBody": {"required": True, "content": {"application/zip": ZIP_BODY}}}
 
 
@@ -54,20 +54,13 @@ def router(parts: Parts) -> APIRouter:
             str | None,
             Header(description="Of the files in it, as a download has it."),
         ] = None,
-        idempotency_key: Annotated[
-            str | None,
-            Header(
-                description="The same key with the same request gives the same answer, once.",
-                max_length=255,
-            ),
-        ] = None,
+        idempotency_key: IdempotencyKey = None,
         why: Why = None,  # noqa: ARG001 - the change has read it; this is for the description
     ) -> Response:
         """Send a zip file of the folder that MLflow saves a model in, its MLmodel file at the top.
 
         One of the two digests must be sent. The model is not loaded.
         """
-        key = _key(idempotency_key)
         with tempfile.TemporaryDirectory(prefix="ds-models-") as folder:
             packed = Path(folder, "artifact.zip")
             sha256 = await body.to_file(request, packed)
@@ -79,22 +72,9 @@ def router(parts: Parts) -> APIRouter:
             request_sha256 = digest(
                 "upload", name, sha256, change.why or "", x_artifact_digest or ""
             )
-            if key is None:
-                unique = Claim(change.caller.name, request.state.request_id, request_sha256, "")
-                answer, again = await run_in_threadpool(register, unique), False
-            else:
-                answer, again = await run_in_threadpool(
-                    parts.keys.once,
-                    change.caller.name,
-                    key,
-                    request_sha256,
-                    request.url.path,
-                    register,
-                )
-        if again:
-            change.outcome = "repeated"
-        headers = {**answer.headers, **({"Idempotent-Replayed": "true"} if again else {})}
-        return Response(answer.body, answer.status, headers)
+            return await run_in_threadpool(
+                once, parts, request, change, idempotency_key, request_sha256, register
+            )
 
     return routes
 
@@ -136,17 +116,6 @@ def _register(
     }
     uploaded = Uploaded(name=name, version=version, digest=of_files)
     return Answer(201, headers, orjson.dumps(uploaded.model_dump()))
-
-
-def _key(given: str | None) -> str | None:
-    if given is not None and not _KEY.fullmatch(given):
-        raise Problem(
-            400,
-            "BadIdempotencyKey",
-            "Idempotency-Key must be 1 to 255 printable ASCII characters without spaces",
-            "Take a random UUID.",
-        )
-    return given
 
 
 def _require_digest(content_digest: str | None, of_files: str | None, sha256: str) -> None:

@@ -71,6 +71,8 @@ def _default(value: Any) -> str:
         return f"`{json.dumps(value)}`"
     if isinstance(value, bool):
         return f"`{json.dumps(value)}`"
+    if value == "":
+        return "none"
     return f"`{value.as_posix() if isinstance(value, Path) else value}`"
 
 

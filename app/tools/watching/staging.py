@@ -8,11 +8,11 @@ from typing import Any, Literal
 from rich.table import Table
 from rich.text import Text
 
-from app.domain.plans import Staged
+from app.domain.plans import Plan, Staged
 from app.tools.plain_text import printable
-from app.topics.status import Heard
+from app.topics.status import Heard, Report
 
-_STYLES = {"unaware": "dim", "loading": "yellow", "loaded": "green"}
+_STYLES = {"unaware": "dim", "loading": "yellow", "loaded": "green", "serving": "bold green"}
 _LOOK_S = 0.5
 
 
@@ -21,12 +21,12 @@ class Progress:
     """How far a live instance is.
 
     Attributes:
-        state: `unaware` until it says that it has read of it.
+        state: `unaware` until it says that it has read of it; `serving` once it is in force there.
         why: Why it is not loaded, as the instance says.
     """
 
     instance: str
-    state: Literal["unaware", "loading", "loaded"]
+    state: Literal["unaware", "loading", "loaded", "serving"]
     why: str | None = None
 
 
@@ -49,6 +49,30 @@ def _progress(heard: Heard, offset: int) -> Progress:
     return Progress(report.instance, "loaded" if why is None else "loading", why)
 
 
+def turn_of(instances: Iterable[Heard], now_ms: int, plan: Plan) -> list[Progress]:
+    """Say of each live instance whether it serves the version of a plan by now.
+
+    Args:
+        instances: The newest reports.
+        now_ms: Unix milliseconds.
+        plan: That is in force, or will be within its guard.
+    """
+    return [_turn(heard.report, plan) for heard in instances if heard.is_live(now_ms)]
+
+
+def _turn(report: Report, plan: Plan) -> Progress:
+    version, at = plan.announcement.model_version, report.in_force
+    loaded = any(one.version == version for one in report.loaded)
+    if at is not None and at.offset >= plan.offset and loaded:
+        return Progress(report.instance, "serving", report.why)
+    return Progress(report.instance, "loaded" if loaded else "loading", report.why)
+
+
+def turned(found: Iterable[Progress]) -> bool:
+    """Say whether all serve it; so it is if no instance is live."""
+    return all(one.state == "serving" for one in found)
+
+
 def reached(found: Iterable[Progress]) -> bool:
     """Say whether all have loaded it; so it is if no instance is live."""
     return all(one.state == "loaded" for one in found)
@@ -58,13 +82,14 @@ def wait(
     look: Callable[[], list[Progress]],
     show: Callable[[Sequence[Progress]], None],
     timeout_s: float,
+    done: Callable[[Iterable[Progress]], bool] = reached,
 ) -> list[Progress]:
     """Look until all have loaded it, or the time is over; return what was seen last."""
     deadline = time.monotonic() + timeout_s
     while True:
         found = look()
         show(found)
-        if reached(found) or time.monotonic() > deadline:
+        if done(found) or time.monotonic() > deadline:
             return found
         time.sleep(_LOOK_S)
 

@@ -1,0 +1,177 @@
+"""What promotes a version and rolls back: it moves the alias, and a reconciler does the rest."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from app.bootstrap import announcing, history, reconciling
+from app.domain.errors import Refused
+from app.domain.plans import Plan, PlanTable, Void
+from app.domain.promoting import Promoted, said_of
+from app.domain.reconciling import OnTimeout
+from app.domain.rollback import Rollback
+from app.registry.promotion import see_through
+from app.registry.reconciler_world import Patience
+from app.settings import Settings
+from app.tools.watching.staging import Progress
+
+Show = Callable[[Sequence[Progress]], None]
+_TAKEN_BACK_S = 20.0
+
+
+def promote(
+    settings: Settings,
+    version: str,
+    *,
+    who: str,
+    why: str | None,
+    check: bool,
+    request: str | None = None,
+) -> Promoted:
+    """Move the alias to a version; whatever reconciles puts it in force.
+
+    Args:
+        settings: Of the application.
+        version: Of our model.
+        who: Moves it.
+        why: For people.
+        check: Load the model first, in a process of its own.
+        request: If it was moved there by this request before, it is not moved again.
+
+    Raises:
+        Refused: Its newest plan is voided.
+        ModelError: There is no such version, or it must not or can't serve.
+        BrokerUnavailable: Kafka is away.
+        TopicsError: The announcement topic is missing or breaks a promise.
+    """
+    _require_not_voided(settings, version)
+    announcing.require_servable(settings, version, check=check)
+    return _move(settings, version, "promoted", who, why, request)
+
+
+def put_in_force(
+    settings: Settings,
+    promoted: Promoted,
+    timeout_s: float,
+    on_timeout: OnTimeout,
+    on_progress: Show = lambda _found: None,
+) -> Plan:
+    """Wait until a version is announced that the alias was moved to, doing what is needed.
+
+    Args:
+        settings: Of the application.
+        promoted: What was moved.
+        timeout_s: How long live instances may take to load it.
+        on_timeout: What is done then.
+        on_progress: Told how far each live instance is.
+
+    Raises:
+        Refused: It was given up, or the alias was moved elsewhere meanwhile.
+        ModelError: The version must not or can't serve.
+        BrokerUnavailable: Kafka was away for as long.
+    """
+    deadline = time.monotonic() + timeout_s
+
+    def wait(seconds: float) -> bool:
+        time.sleep(seconds)
+        return time.monotonic() > deadline
+
+    world = reconciling.RealWorld(
+        settings, reconciling.alias(settings), verify=False, on_progress=on_progress
+    )
+    patience = Patience(timeout_s, on_timeout, since_ms=_now_ms())
+    return see_through(world, promoted.version, patience, wait)
+
+
+def take_back(settings: Settings, promoted: Promoted, why: str) -> bool:
+    """Move the alias to where it was, if it still is where a promotion moved it.
+
+    What was staged for it is staged no more, and if it was announced at the last moment, the
+    version before it is announced again.
+
+    Returns:
+        Whether it was still there.
+
+    Raises:
+        DsModelsError: MLflow or Kafka are away: it may be there still.
+    """
+    alias = reconciling.alias(settings)
+    if not alias.move_back(promoted.version, promoted.before):
+        return False
+    staged = PlanTable.of(history.entries(settings)).staged
+    if staged is not None and staged.announcement.model_version == promoted.version:
+        announcing.unstage(settings, why, staged.offset)
+    if promoted.before is not None and _newest_version(settings) == promoted.version:
+        again = Promoted(promoted.model, promoted.alias, promoted.before, None, why)
+        put_in_force(settings, again, _TAKEN_BACK_S, "announce")
+    return True
+
+
+def roll_back(
+    settings: Settings, *, who: str, why: str | None, check: bool, timeout_s: float | None
+) -> tuple[Rollback, Promoted, Plan | None]:
+    """Move the alias to the version that was in force before the present one.
+
+    Args:
+        settings: Of the application.
+        who: Rolls back.
+        why: For people.
+        check: Load the model first, in a process of its own.
+        timeout_s: Put it in force too: how long live instances may take to load it before it is
+            announced all the same. None leaves that to whatever reconciles.
+
+    Returns:
+        What it does, the alias that was moved, and the new plan if it was put in force here.
+
+    Raises:
+        Refused: There is nothing to go back to, or its files are not those that served.
+        ModelError: The version can't be had, or must not or can't serve.
+        BrokerUnavailable: Kafka is away.
+        TopicsError: The announcement topic is missing or breaks a promise.
+    """
+    rollback, announcement = announcing.plan_rollback(settings, why=why, check=check)
+    version = rollback.target.announcement.model_version
+    promoted = _move(settings, version, "rolled back", who, why)
+    if _newest_version(settings) == version:  # it is still to come, and so no move brings it
+        return rollback, promoted, announcing.announce_prepared(settings, announcement)
+    if timeout_s is None:
+        return rollback, promoted, None
+    return rollback, promoted, put_in_force(settings, promoted, timeout_s, "announce")
+
+
+def _move(
+    settings: Settings,
+    version: str,
+    verb: Literal["promoted", "rolled back"],
+    who: str,
+    why: str | None,
+    request: str | None = None,
+) -> Promoted:
+    alias = reconciling.alias(settings)
+    said, before = said_of(verb, who, _now_ms(), why), alias.version()
+    alias.move(version, said, request)
+    return Promoted(settings.model.name, alias.name, version, before, said)
+
+
+def _require_not_voided(settings: Settings, version: str) -> None:
+    entries = history.entries(settings)
+    plans = [one for one in entries if isinstance(one, Plan)]
+    voided = {one.voided_offset for one in entries if isinstance(one, Void)}
+    if plans and plans[-1].offset in voided and _version(plans[-1]) == version:
+        raise Refused(
+            f"version {version} was announced at offset {plans[-1].offset} and voided since: if it "
+            f"can serve now, python -m app announce {settings.model.name} {version}"
+        )
+
+
+def _newest_version(settings: Settings) -> str | None:
+    plans = [one for one in history.entries(settings) if isinstance(one, Plan)]
+    return _version(plans[-1]) if plans else None
+
+
+def _version(plan: Plan) -> str:
+    return plan.announcement.model_version
+
+
+def _now_ms() -> int:
+    return round(time.time() * 1000)
