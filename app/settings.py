@@ -285,6 +285,9 @@ class Service(_Section):
         50.0, gt=0, description="The rate that each token may keep up, in each process."
     )
     burst: _Count = Field(100, description="How many requests may come at once before that.")
+    wrong_tokens_per_min: _Count = Field(
+        20, description="How many wrong tokens an address may send before it is told to wait."
+    )
     idempotency_hours: float = Field(
         24.0, gt=0, description="How long the answer to an `Idempotency-Key` is kept."
     )

@@ -23,6 +23,7 @@ import typer
 from app.domain.errors import ModelError, ModelRefused, ModelUnavailable
 from app.domain.records import FEATURES
 from app.domain.secrets import without_passwords
+from app.registry.mlflow_errors import reason
 from models.command_line import DEFAULT_PICKLE, AsJson, run, show
 from models.treasury_price_model import TreasuryPriceModel, table_of
 
@@ -162,8 +163,8 @@ def _mlflow(tracking_uri: str, timeout_s: float) -> Iterator[Any]:
     try:
         yield mlflow
     except (mlflow.exceptions.MlflowException, OSError) as error:  # OSError: its HTTP client's
-        reason = (str(error) or type(error).__name__).splitlines()[0][:300]
-        raise ModelUnavailable(without_passwords(f"MLflow at {tracking_uri}: {reason}")) from error
+        said = without_passwords(f"MLflow at {tracking_uri}: {reason(error)}")
+        raise ModelUnavailable(said) from error
 
 
 def _require_answer(tracking_uri: str, timeout_s: float) -> None:

@@ -32,6 +32,7 @@ from app.service.roles import Caller, Role
 from app.service.serving import Serving
 from app.service.tokens import Token, Tokens
 from app.service.webhooks import Webhooks
+from app.service.wrong_tokens import WrongTokens
 from app.settings import Settings
 from app.stream.hot_swap import HotSwap
 from app.stream.workspace import own_folder
@@ -91,6 +92,7 @@ def registry_service(settings: Settings, *, dev: bool) -> Iterator[Application]:
                     engine, _now_ms, keep_ms=round(wanted.idempotency_hours * 3_600_000)
                 ),
                 rate=Rate(wanted.requests_per_s, wanted.burst, time.monotonic),
+                wrong_tokens=WrongTokens(wanted.wrong_tokens_per_min, time.monotonic),
                 metrics=metrics,
                 catalog=catalog,
                 predictor=Predictor(

@@ -2,9 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 
 from app.domain.errors import ModelRefused, ModelUnavailable
 from app.domain.secrets import without_passwords
+
+_NO_LOGIN = (
+    "it asks for a login and was given none, or a wrong one; set MLFLOW_TRACKING_USERNAME and "
+    "MLFLOW_TRACKING_PASSWORD"
+)
 
 
 class Absent(Exception):
@@ -31,11 +37,11 @@ def asked(what: str, tracking_uri: str) -> Iterator[None]:
     except Exception as error:
         if code(error) == "RESOURCE_DOES_NOT_EXIST":
             raise Absent(what) from error
-        reason = (str(error) or type(error).__name__).splitlines()[0][:300]
+        said = reason(error)
         if code(error) == "INVALID_PARAMETER_VALUE":
-            raise ValueError(reason) from error
+            raise ValueError(said) from error
         raise ModelUnavailable(
-            without_passwords(f"{what}: {reason} (MLflow at {tracking_uri})")
+            without_passwords(f"{what}: {said} (MLflow at {tracking_uri})")
         ) from error
 
 
@@ -43,3 +49,16 @@ def code(error: Exception) -> str | None:
     """Return MLflow's word for what is wrong."""
     found: str | None = getattr(error, "error_code", None)
     return found
+
+
+def reason(error: Exception) -> str:
+    """Return the first line of what an error says, or what to do if a login is missing.
+
+    >>> reason(ValueError("no such run"))
+    'no such run'
+    """
+    answer = getattr(error, "response", None)  # of its HTTP client, where files are fetched
+    refused = getattr(answer, "status_code", None) == HTTPStatus.UNAUTHORIZED
+    if refused or code(error) == "UNAUTHENTICATED":
+        return _NO_LOGIN
+    return (str(error) or type(error).__name__).splitlines()[0][:300]

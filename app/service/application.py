@@ -82,7 +82,12 @@ def application(parts: Parts) -> FastAPI:
 
     app.add_middleware(BodyLimit, limits=parts.bounds)
     app.add_middleware(
-        Gate, tokens=parts.tokens, rate=parts.rate, metrics=parts.metrics, dev=parts.dev
+        Gate,
+        tokens=parts.tokens,
+        rate=parts.rate,
+        wrong=parts.wrong_tokens,
+        metrics=parts.metrics,
+        dev=parts.dev,
     )
     if parts.cors_origins:
         app.add_middleware(

@@ -4,7 +4,9 @@ Everything is behind it but the health of the service, the files of its page, wh
 and webhooks, which are signed instead.
 """
 
+import asyncio
 import math
+from contextlib import AbstractAsyncContextManager, nullcontext
 from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
@@ -18,6 +20,7 @@ from app.service.rate import Rate
 from app.service.roles import DEVELOPER, Caller
 from app.service.tokens import Tokens
 from app.service.webhooks import PATH as WEBHOOKS
+from app.service.wrong_tokens import WrongTokens
 
 OPEN = frozenset({"/healthz", "/readyz", "/", WEBHOOKS})
 OPEN_FOLDER = "/assets/"
@@ -31,17 +34,27 @@ class Gate:
         app: What is behind it.
         tokens: Which there are.
         rate: How often each may call.
+        wrong: How many wrong tokens an address may send.
         dev: Let everybody in who calls this machine by a name of its own, and no page of others.
     """
 
     def __init__(
-        self, app: ASGIApp, tokens: Tokens, rate: Rate, metrics: ServiceMetrics, *, dev: bool
+        self,
+        app: ASGIApp,
+        tokens: Tokens,
+        rate: Rate,
+        wrong: WrongTokens,
+        metrics: ServiceMetrics,
+        *,
+        dev: bool,
     ) -> None:
         self._app = app
         self._tokens = tokens
         self._rate = rate
+        self._wrong = wrong
         self._metrics = metrics
         self._dev = dev
+        self._in_turn = asyncio.Semaphore(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request in, or say why not."""
@@ -60,10 +73,30 @@ class Gate:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise self._unauthorized("there is no token", "Bearer")
-        found = await run_in_threadpool(self._tokens.caller, token.strip())
+        address = "" if request.client is None else request.client.host  # no proxy's word for it
+        # Tokens from where many were wrong are checked one by one: they take one thread and one
+        # connection of the database, whoever guesses, and those of others are not kept waiting.
+        turn: AbstractAsyncContextManager[None] = (
+            self._in_turn if self._wrong.many(address) else nullcontext()
+        )
+        async with turn:
+            found = await run_in_threadpool(self._tokens.caller, token.strip())
         if isinstance(found, str):
+            self._require_few(address)
             raise self._unauthorized(found, 'Bearer error="invalid_token"')
         return found
+
+    def _require_few(self, address: str) -> None:
+        wait_s = self._wrong.wait_s(address)
+        if wait_s > 0:
+            self._metrics.refused("too_many_wrong_tokens")
+            raise Problem(
+                429,
+                "TooManyWrongTokens",
+                "too many wrong tokens came from this address",
+                "Send a valid token, which is let in at once, or wait as long as Retry-After says.",
+                {"Retry-After": str(math.ceil(wait_s))},
+            )
 
     def _unauthorized(self, why: str, challenge: str) -> Problem:
         self._metrics.refused("unauthorized")

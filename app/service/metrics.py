@@ -78,7 +78,7 @@ class ServiceMetrics:
             self._webhooks.labels(outcome)
         for action in ("staged", "announced", "unstaged", "failed"):
             self._steps.labels(action)
-        for reason in ("unauthorized", "too_many_requests"):
+        for reason in ("unauthorized", "too_many_requests", "too_many_wrong_tokens"):
             self._refused.labels(reason)
         for outcome in ("predicted", "rejected"):
             self._rows.labels(outcome)
@@ -93,7 +93,7 @@ class ServiceMetrics:
         self._seconds.labels(route).observe(seconds)
 
     def refused(self, reason: str) -> None:
-        """A caller was not let in: `unauthorized` or `too_many_requests`."""
+        """A caller was not let in: `unauthorized`, or one of two kinds of too many."""
         self._refused.labels(reason).inc()
 
     def changed(self, action: str, outcome: str) -> None:

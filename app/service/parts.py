@@ -15,6 +15,7 @@ from app.service.rate import Rate
 from app.service.serving import Serving
 from app.service.tokens import Tokens
 from app.service.webhooks import Webhooks
+from app.service.wrong_tokens import WrongTokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class Parts:
     audit: Audit
     keys: IdempotencyKeys
     rate: Rate
+    wrong_tokens: WrongTokens
     metrics: ServiceMetrics
     catalog: MlflowCatalog
     predictor: Predictor

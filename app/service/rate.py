@@ -38,3 +38,9 @@ class Rate:
             if len(self._buckets) > _KEPT:
                 self._buckets.popitem(last=False)
             return wait
+
+    def has(self, name: str) -> bool:
+        """Say whether there is a drop; take none."""
+        with self._lock:
+            drops, at = self._buckets.get(name, (float(self._burst), 0.0))
+            return drops + (self._clock() - at) * self._per_s >= 1

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import os
+import secrets
 import signal
 import sys
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING, ClassVar
 
@@ -27,6 +30,21 @@ _SETTINGS = {
     "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
     "MLFLOW_WEBHOOK_CACHE_TTL": "1",
 }
+# relative to the working folder, the data folder: no character needs escaping
+_OWN_STORE = "sqlite:///mlflow.db"
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """The administrator of a server that asks who calls."""
+
+    name: str
+    password: str = field(repr=False)
+
+    @property
+    def header(self) -> str:
+        """What a request says, as `Authorization`."""
+        return "Basic " + base64.b64encode(f"{self.name}:{self.password}".encode()).decode()
 
 
 class MLflowServer(LocalServer):
@@ -34,8 +52,12 @@ class MLflowServer(LocalServer):
 
     `settings` are environment variables of MLflow's own for this server; no other `MLFLOW_…`
     variable of the caller's reaches it. It sends webhooks to this machine too; what their secrets
-    are encrypted with is made once. A start takes about 7 s, nearly all of it two imports of
-    mlflow: one by its command line and one by the worker.
+    are encrypted with is made once. `store_uri` names another database than the SQLite file in
+    `data_folder`, as SQLAlchemy reads it. With a `login` it asks each caller for a name and a
+    password (MLflow's `basic-auth`, which needs Flask-WTF), and this is the first that it knows.
+
+    A start takes about 7 s, nearly all of it two imports of mlflow: one by its command line and one
+    by the worker.
     """
 
     name: ClassVar[str] = "MLflow"
@@ -48,10 +70,14 @@ class MLflowServer(LocalServer):
         *,
         owned: bool = False,
         settings: Mapping[str, str] | None = None,
+        store_uri: str = _OWN_STORE,
+        login: Login | None = None,
     ) -> None:
         super().__init__(data_folder, owned=owned)
         (self._port,) = free_ports(1)
-        self._settings = {**_SETTINGS, **(settings or {})}
+        self._settings = {**_SETTINGS, **_of_login(login), **(settings or {})}
+        self._store_uri = store_uri
+        self._login = login
 
     @property
     def tracking_uri(self) -> str:
@@ -79,8 +105,8 @@ class MLflowServer(LocalServer):
         command = [
             *(sys.executable, "-m", "mlflow", "server"),
             *("--host", LOOPBACK, "--port", str(self._port), "--workers", "1"),
-            # relative to the working folder, the data folder: no character needs escaping
-            *("--backend-store-uri", "sqlite:///mlflow.db"),
+            *("--backend-store-uri", self._store_uri),
+            *(() if self._login is None else ("--app-name", "basic-auth")),
             *("--serve-artifacts", "--artifacts-destination", "artifacts"),
             *("--allowed-hosts", ",".join(hosts)),
             *("--cors-allowed-origins", ",".join(f"http://{host}" for host in hosts)),
@@ -104,11 +130,23 @@ class MLflowServer(LocalServer):
     def _get(self, path: str) -> bytes | None:
         # http.client, because it does not send 127.0.0.1 through a proxy of the environment
         connection = http.client.HTTPConnection(LOOPBACK, self._port, timeout=5)
+        headers = {} if self._login is None else {"Authorization": self._login.header}
         try:
-            connection.request("GET", path)
+            connection.request("GET", path, headers=headers)
             response = connection.getresponse()
             return response.read() if response.status == http.client.OK else None
         except (OSError, http.client.HTTPException):
             return None
         finally:
             connection.close()
+
+
+def _of_login(login: Login | None) -> dict[str, str]:
+    """Return the variables by which a server that asks who calls knows its administrator."""
+    if login is None:
+        return {}
+    return {
+        "MLFLOW_AUTH_ADMIN_USERNAME": login.name,
+        "MLFLOW_AUTH_ADMIN_PASSWORD": login.password,
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_urlsafe(32),
+    }

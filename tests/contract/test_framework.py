@@ -12,7 +12,7 @@ from app.stream.transaction_output import TransactionOutput
 from app.topics import reading
 from tests.harness import models
 from tests.harness.instances import Instance
-from tests.harness.world import MODEL, World, record, until
+from tests.harness.world import MODEL, SOON_REPLACED, World, record, until
 
 
 def with_fault(world: World, fault: str, **changes: str) -> dict[str, str]:
@@ -74,6 +74,7 @@ def test_partitions_that_are_assigned_again_while_a_hold_has_paused_them_are_rea
 
 
 def test_a_zombie_that_wakes_with_a_batch_in_hand_drops_it(world: World, tmp_path: Path) -> None:
+    world.environment |= SOON_REPLACED  # well before its commits go on
     world.announce_folder("1")
     world.send(record(i) for i in range(20))
     with Instance(with_fault(world, "instead_of_commit:1:stop"), tmp_path / "zombie.log") as zombie:
@@ -98,6 +99,7 @@ def test_a_zombie_that_wakes_with_a_batch_in_hand_drops_it(world: World, tmp_pat
 def test_a_zombie_that_wakes_in_its_commit_is_refused(
     world: World, tmp_path: Path, point: str
 ) -> None:
+    world.environment |= SOON_REPLACED
     world.announce_folder("1")
     world.send(record(i) for i in range(20))
     with Instance(with_fault(world, f"{point}:stop"), tmp_path / "zombie.log") as zombie:

@@ -30,7 +30,7 @@ from app.bootstrap import copying
 from app.domain.errors import BackupError
 from app.topics import reading, signals
 from tests.harness.instances import ROOT, Instance
-from tests.harness.world import World, record, until
+from tests.harness.world import SOON_REPLACED, World, record, until
 
 SCHEMAS = ROOT / "docs" / "schemas"
 ROLES = ("redriven", "records", "signals", "dead_letters", "announcements")
@@ -187,6 +187,7 @@ def flow(world: World) -> Iterator[Callable[[], int]]:
 def test_what_was_backed_up_under_flow_goes_on_after_a_restore_without_loss(
     world: World, tmp_path: Path, folder: Path, flow: Callable[[], int]
 ) -> None:
+    world.environment |= SOON_REPLACED
     world.announce_folder("1")
     broken = {**world.environment, "FAULT": "after_produce:20:kill"}
     with (

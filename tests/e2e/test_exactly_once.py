@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.instances import Instance
-from tests.harness.world import World, record
+from tests.harness.world import SOON_REPLACED, World, record
 
 
 @pytest.mark.parametrize("point", ["after_add", "after_produce", "before_commit"])
@@ -25,12 +25,13 @@ def test_killed_again_and_again_at_a_named_point_each_record_is_answered_once(
             **world.environment,
             "FAULT": f"{point}:{call}:kill",
             "DS_MODELS_STREAM__MAX_BATCH": "50",
+            **SOON_REPLACED,
         }
         world.send(record(i) for i in range(sent, sent + 1000))
         sent += 1000
         with Instance(environment, tmp_path / f"killed-{call}.log") as instance:
             assert instance.wait() == -signal.SIGKILL
-    with Instance(world.environment, tmp_path / "last.log") as instance:
+    with Instance(world.environment | SOON_REPLACED, tmp_path / "last.log") as instance:
         world.wait_for_answers(sent)
         assert instance.stop() == 0
     world.assert_each_answered_once()
@@ -42,6 +43,7 @@ def test_two_instances_killed_at_random_under_load_answer_each_record_once(
     seed = int(os.environ.get("KILL_SEED", random.SystemRandom().randrange(10_000)))
     print(f"KILL_SEED={seed}")  # noqa: T201 - shown when the test fails
     chance = random.Random(seed)
+    world.environment |= SOON_REPLACED
     world.announce_folder("1")
     sent, done = [0], threading.Event()
 
@@ -56,7 +58,7 @@ def test_two_instances_killed_at_random_under_load_answer_each_record_once(
     try:
         sender.start()
         for kill in range(1, 7):
-            time.sleep(chance.uniform(1.0, 5.0))
+            time.sleep(chance.uniform(0.5, 3.0))  # before and after a victim was replaced
             if kill == 4:
                 world.announce_folder("2")
             victim = chance.randrange(2)

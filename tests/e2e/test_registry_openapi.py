@@ -70,6 +70,7 @@ def site(
         "DS_MODELS_SERVICE__WEBHOOK_SECRET": "0" * 32,
         "DS_MODELS_SERVICE__REQUESTS_PER_S": "100000",
         "DS_MODELS_SERVICE__BURST": "100000",
+        "DS_MODELS_SERVICE__WRONG_TOKENS_PER_MIN": "100000",
     }
     settings_ = read(environment)
     headers = {"Authorization": f"Bearer {token(environment, 'tester', Role.ADMIN)}"}

@@ -17,7 +17,7 @@ from tests.e2e.test_command_line import app, rows
 from tests.e2e.test_metrics import samples
 from tests.harness import models
 from tests.harness.instances import Instance
-from tests.harness.world import MODEL, World, record, until
+from tests.harness.world import MODEL, SOON_REPLACED, World, record, until
 
 ANSWERED = "ds_models_records_total{outcome=signal,reason=}"
 
@@ -132,6 +132,7 @@ def test_answers_that_a_voided_plan_gave_stay_and_later_ones_are_of_the_plan_bef
 def test_an_instance_that_was_killed_while_it_held_goes_on_with_the_plan_before(
     world: World, tmp_path: Path
 ) -> None:
+    world.environment |= SOON_REPLACED
     world.announce_folder("1")
     gone = announce_without_files(world, "2")
     wait_until_in_force(gone)

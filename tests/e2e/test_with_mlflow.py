@@ -14,6 +14,7 @@ import mlflow
 import numpy as np
 import pytest
 
+from app.domain.plans import Announcement
 from app.domain.records import FEATURES
 from app.registry import announcer
 from app.registry.mlflow_models import MlflowModels
@@ -82,11 +83,31 @@ def mlflow_world(world: World, tracking_uri: str) -> World:
     return with_mlflow(world, tracking_uri)
 
 
-@pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[MLflowServer]:
-    """A server that the test may stop and start."""
-    with MLflowServer(tmp_path / "own-mlflow", owned=True) as server:
+@pytest.fixture(scope="module")
+def server_with_versions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MLflowServer]:
+    """A server that has the versions 1 and 2."""
+    folder = tmp_path_factory.mktemp("own-mlflow")
+    with MLflowServer(folder / "data", owned=True) as server:
+        for kind in ("linear", "forest"):
+            run_json(
+                training_environment(server.tracking_uri, folder),
+                "models/train_and_register_model.py",
+                *("--kind", kind, "--months", "500", "--output", str(folder / f"{kind}.pkl")),
+                "--no-announce",
+            )
         yield server
+
+
+@pytest.fixture
+def own_server(server_with_versions: MLflowServer) -> MLflowServer:
+    """The same for a test that may stop and start it."""
+    server_with_versions.start()
+    return server_with_versions
+
+
+def announced_from(server: MLflowServer, version: str, guard_ms: int = 1000) -> Announcement:
+    models = MlflowModels(server.tracking_uri)
+    return announcer.prepare(models, MODEL, version, guard_ms=guard_ms, check=None)
 
 
 def test_what_the_scripts_train_is_what_the_stream_predicts(
@@ -134,7 +155,7 @@ def test_with_mlflow_away_at_the_start_records_wait_and_are_answered_once_it_is_
     world: World, own_server: MLflowServer, tmp_path: Path
 ) -> None:
     with_mlflow(world, own_server.tracking_uri)
-    train(world, "linear", tmp_path / "model.pkl")
+    world.announce(announced_from(own_server, "1"))
     own_server.stop()
     world.environment["DS_MODELS_MODEL__FIRST_LOAD_TIMEOUT_S"] = "5"
     world.send(next(records(1)).value for _ in range(200))
@@ -154,14 +175,12 @@ def test_with_mlflow_away_during_a_swap_records_of_the_old_version_are_answered_
     world: World, own_server: MLflowServer, tmp_path: Path
 ) -> None:
     with_mlflow(world, own_server.tracking_uri)
-    train(world, "linear", tmp_path / "one.pkl")
+    world.announce(announced_from(own_server, "1"))
     values = [s.value for _, s in zip(range(300), records(2), strict=False)]
     with real_instance(world, tmp_path / "a.log") as instance:
         world.send(values)
         world.wait_for_answers(300)
-        train(world, "forest", tmp_path / "two.pkl", announce=False)
-        models = MlflowModels(own_server.tracking_uri)
-        announced = announcer.prepare(models, MODEL, "2", guard_ms=10_000, check=None)
+        announced = announced_from(own_server, "2", guard_ms=10_000)
         own_server.kill()
         plan = world.announce(announced)
         instance.wait_for_event("model.not_loaded", version="2")

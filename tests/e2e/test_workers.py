@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.tools.workers import Workers
 from tests.harness.instances import Instance
-from tests.harness.world import World, record, until
+from tests.harness.world import SOON_REPLACED, World, record, until
 
 
 def with_workers(world: World, log: Path, *more: str) -> Instance:
@@ -56,6 +56,7 @@ def get(url: str) -> tuple[int, str]:
 
 @pytest.fixture
 def parent(world: World, tmp_path: Path) -> Instance:
+    world.environment |= SOON_REPLACED
     return with_workers(world, tmp_path / "parent.log", "--address-file", str(tmp_path / "address"))
 
 
@@ -122,7 +123,7 @@ def test_workers_whose_topics_are_missing_end_with_the_exit_code_that_says_so(
 def test_workers_that_are_killed_under_flow_answer_each_record_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in world.environment.items():
+    for name, value in (world.environment | SOON_REPLACED).items():
         monkeypatch.setenv(name, value)
     world.announce_folder("1")
     workers = Workers(lambda _number: [sys.executable, "-m", "tests.harness.folder_instance"], 2)

@@ -1,4 +1,7 @@
-"""`python -m app`, killed (SIGKILL) right after a call: `KILL_AFTER=module:Class.method:call`."""
+"""`python -m app`, killed (SIGKILL) right after a call: `KILL_AFTER=module:Class.method:call`.
+
+With `LEASE_MS` its idempotency keys can be taken over after so long.
+"""
 
 import importlib
 import os
@@ -24,6 +27,9 @@ def main() -> None:
         return result
 
     setattr(owner, method, wrapped)
+    if lease := os.environ.get("LEASE_MS"):
+        keys: Any = importlib.import_module("app.service.idempotency").IdempotencyKeys
+        keys.__init__.__kwdefaults__["lease_ms"] = int(lease)
     cli.main()
 
 

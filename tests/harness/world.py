@@ -23,6 +23,11 @@ from tests.harness import models
 T = TypeVar("T")
 Place = tuple[int, int]  # partition and offset of a record
 MODEL = "test-model"
+SOON_REPLACED = {
+    "DS_MODELS_KAFKA__SESSION_TIMEOUT_MS": "3000",
+    "DS_MODELS_KAFKA__TRANSACTION_TIMEOUT_MS": "5000",
+}
+"""For a test that kills instances: others have its partitions, and readers its end, sooner."""
 
 
 def until(condition: Callable[[], T | None], timeout_s: float = 60.0, what: str = "") -> T:
@@ -147,8 +152,15 @@ class World:
         assert not failures, failures[0]
 
     def announce(self, announcement: Announcement) -> Plan:
-        topic = self.settings.topics.announcements
-        return announcer.announce(self.client, topic, announcement)
+        """Announce it as the product does.
+
+        By the producer that is there: a new one waits half a second or more for its id.
+        """
+        if announcement.replaces is not None:
+            topic = self.settings.topics.announcements
+            return announcer.announce(self.client, topic, announcement)
+        place = self.send_announcement(*announcements.encode(announcement))
+        return Plan(*place, announcement)
 
     def announce_folder(self, version: str, **changes: Any) -> Plan:
         """Save a folder model of this version and announce it."""
@@ -157,10 +169,16 @@ class World:
 
     def send_announcement(
         self, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes]]
-    ) -> None:
-        topic = self.settings.topics.announcements
-        self.producer.produce(topic, value, key, 0, headers=headers)
+    ) -> tuple[int, int]:
+        """Append any message to the announcements; return its offset and append time."""
+        topic, reports = self.settings.topics.announcements, list[tuple[Any, Any]]()
+        self.producer.produce(
+            topic, value, key, 0, headers=headers, on_delivery=lambda *said: reports.append(said)
+        )
         assert self.producer.flush(30) == 0
+        ((error, message),) = reports
+        assert error is None, error
+        return message.offset(), message.timestamp()[1]
 
     # --- what comes out ---
 

@@ -1,6 +1,7 @@
 """Pure parts of the registry service: problems, rates, roles, names, pages, rows, plans."""
 
 import re
+import socket
 import threading
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.exceptions import HTTPException
+from typer.testing import CliRunner
 
+from app.cli import app
 from app.domain import errors
 from app.domain.errors import DsModelsError, ModelUnavailable, SettingsError
 from app.domain.plans import PlanTable
@@ -20,7 +23,7 @@ from app.service.rate import Rate
 from app.service.roles import Role
 from app.service.routes.common import closed, opened
 from app.service.routes.predict import rows_of
-from app.service.server import require_loopback
+from app.service.server import listen, require_loopback
 
 ALL = [
     kind
@@ -119,6 +122,26 @@ def test_threads_share_one_bucket() -> None:
 def test_without_tokens_no_other_machine_is_served(host: str) -> None:
     with pytest.raises(SettingsError, match="this machine alone"):
         require_loopback(host)
+
+
+def test_an_answer_is_sent_at_once_whole_or_not() -> None:
+    """The head and the body of an answer are written one after the other."""
+    with listen("127.0.0.1", 0) as listening:
+        with socket.create_connection(listening.getsockname()):
+            accepted, _ = listening.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+
+
+@pytest.mark.parametrize("time", ["0d", "5", "d", "-1d", "99999999d", "1w"])
+def test_a_token_that_lasts_for_no_time_is_not_made(
+    time: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DS_MODELS_SERVICE__DATABASE_URL", f"sqlite:///{tmp_path}/registry.db")
+    done = CliRunner().invoke(app, ["token", "create", "x", "--expires-in", time])
+    assert done.exit_code == 2
+    assert "no time such as" in done.output
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- pages and rows ---

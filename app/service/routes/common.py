@@ -48,7 +48,7 @@ _SAID = {
     409: "As things are, it can't be.",
     413: "The body is too large.",
     422: "What was sent is refused.",
-    429: "The token calls too often.",
+    429: "The token calls too often, or too many wrong ones came from this address.",
     503: "MLflow, Kafka or the database is away; Retry-After says when to try again.",
 }
 _ALWAYS = (400, 401, 403, 422, 429, 503)
