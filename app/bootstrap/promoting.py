@@ -10,8 +10,8 @@ from app.domain.plans import Plan, PlanTable, Void
 from app.domain.promoting import Promoted, said_of
 from app.domain.reconciling import OnTimeout
 from app.domain.rollback import Rollback
-from app.registry.promotion import see_through
-from app.registry.reconciler_world import Patience
+from app.registry.reconciling.promotion import see_through
+from app.registry.reconciling.world import Patience
 from app.settings import Settings
 from app.tools.watching.staging import Progress
 

@@ -7,9 +7,9 @@ from app.bootstrap import announcing, history, parts, watching
 from app.domain.plans import Entry, Plan, Staged
 from app.domain.promoting import why_of
 from app.registry.mlflow_alias import MlflowAlias
-from app.registry.reconciler import Reconciler
-from app.registry.reconciler_state import Reported
-from app.registry.reconciler_world import Patience
+from app.registry.reconciling.reconciler import Reconciler
+from app.registry.reconciling.state import Reported
+from app.registry.reconciling.world import Patience
 from app.settings import Settings
 from app.tools.watching.staging import Progress, reached, who_lacks
 

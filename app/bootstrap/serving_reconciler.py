@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 from app.bootstrap.reconciling import reconciler
 from app.domain.times import instant
-from app.registry.reconciler_state import Reported
-from app.registry.reconciler_thread import ReconcilerThread
+from app.registry.reconciling.state import Reported
+from app.registry.reconciling.thread import ReconcilerThread
 from app.settings import Settings
 
 

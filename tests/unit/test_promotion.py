@@ -8,8 +8,8 @@ import pytest
 from app.domain.errors import BrokerUnavailable, Refused
 from app.domain.plans import Plan
 from app.domain.promoting import why_of
-from app.registry.promotion import see_through
-from app.registry.reconciler_world import Patience
+from app.registry.reconciling.promotion import see_through
+from app.registry.reconciling.world import Patience
 from tests.unit.test_reconciling import World, plan, reconciler, staged, unstaged, versions
 
 SOON = Patience(60, "give_up", since_ms=1_000_000)

@@ -4,8 +4,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from app.registry.reconciler_thread import ReconcilerThread
-from app.registry.waking import Bell
+from app.registry.reconciling.thread import ReconcilerThread
+from app.registry.reconciling.waking import Bell
 from tests.harness.world import until
 
 

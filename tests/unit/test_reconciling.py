@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from app.domain.errors import BrokerUnavailable, ModelRefused, Refused
 from app.domain.plans import NO_PLAN, Announcement, Entry, Plan, Staged, Unstaged, Void
 from app.domain.reconciling import Action, Announce, OnTimeout, Rest, Stage, Unstage, next_action
-from app.registry.reconciler import Reconciler
-from app.registry.reconciler_state import Reported, State
-from app.registry.reconciler_world import Patience
+from app.registry.reconciling.reconciler import Reconciler
+from app.registry.reconciling.state import Reported, State
+from app.registry.reconciling.world import Patience
 
 NOW_MS = 1_000_000
 PATIENCE_MS = 60_000

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from app.domain.errors import BrokerUnavailable, ModelUnavailable, Refused
 from app.domain.plans import Plan, Unstaged
 from app.domain.reconciling import Action, Rest, Unstage
-from app.registry.reconciler import Reconciler
-from app.registry.reconciler_world import Patience, World
+from app.registry.reconciling.reconciler import Reconciler
+from app.registry.reconciling.world import Patience, World
 
 _LOOK_S = 0.5
 

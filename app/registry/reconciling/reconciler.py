@@ -13,8 +13,8 @@ from app.domain.errors import DsModelsError, Refused
 from app.domain.plans import PlanTable
 from app.domain.reconciling import Action, Announce, Rest, Stage, Unstage, next_action
 from app.domain.retrying import pause_s
-from app.registry.reconciler_state import Reported
-from app.registry.reconciler_world import Patience, World
+from app.registry.reconciling.state import Reported
+from app.registry.reconciling.world import Patience, World
 
 log = structlog.get_logger()
 _SOON_S = 0.5

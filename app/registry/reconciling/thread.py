@@ -7,7 +7,7 @@ from typing import Protocol, Self
 import structlog
 
 from app.domain.retrying import pause_s
-from app.registry.waking import Bell
+from app.registry.reconciling.waking import Bell
 
 log = structlog.get_logger()
 
