@@ -163,10 +163,11 @@ def what_is_lost_is_found_at_a_start_and_mlflow_may_start_anew(site: Site) -> No
         assert ring(service.address, "away") == {"outcome": "taken"}
         until(lambda: site.state(service)["failure"])
         site.server.start()
+        before = site.metric(service, TAKEN)  # a try of the lost one may have come late
         site.move("1")
         until(lambda: site.announced() == ["1", "2", "1"], 120)
         until(lambda: site.state(service)["agrees"])
-        until(lambda: site.metric(service, TAKEN) == 2)  # the one above, and MLflow's
+        until(lambda: site.metric(service, TAKEN) > before)
         assert service.stop() == 0
 
 
