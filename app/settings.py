@@ -8,6 +8,7 @@ wins. Three also have the names that everybody knows: `KAFKA_BOOTSTRAP_SERVERS`,
 import difflib
 import json
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -95,6 +96,12 @@ class Model(_Section):
     first_load_timeout_s: _Seconds = Field(
         60.0, description="How long a starting instance loads before it joins the group."
     )
+
+    @model_validator(mode="after")
+    def _check_alias(self) -> "Model":
+        if not re.fullmatch(r"(?!latest$|[vV]\d+$)[\w-]{1,255}", self.alias, re.ASCII):
+            raise ValueError(f"alias {self.alias!r}: MLflow takes no such name for an alias")
+        return self
 
 
 class Policy(_Section):

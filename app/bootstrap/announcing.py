@@ -78,15 +78,17 @@ def stage(
     return announcer.stage(parts.kafka(settings), settings.topics.announcements, named)
 
 
-def announce_staged(settings: Settings, staged: Staged) -> Plan:
-    """Put in force what was staged.
+def announce_staged(settings: Settings, staged: Staged, why: str | None = None) -> Plan:
+    """Put in force what was staged, for the reason that it was staged for, or for another.
 
     Raises:
         Refused: A plan came since it was staged.
         ModelError: The version is gone, or retired.
         BrokerUnavailable: Kafka is away.
     """
-    return announce_prepared(settings, replace(staged.announcement, event_id=str(uuid.uuid4())))
+    announced, unique = staged.announcement, str(uuid.uuid4())
+    named = replace(announced, event_id=unique, why=announced.why if why is None else why)
+    return announce_prepared(settings, named)
 
 
 def unstage(settings: Settings, why: str, offset: int | None = None) -> int | None:
@@ -109,8 +111,8 @@ def unstage(settings: Settings, why: str, offset: int | None = None) -> int | No
     return staged.offset
 
 
-def require_servable(settings: Settings, version: str, *, check: bool) -> None:
-    """Return if a version of our model can be put in force.
+def require_servable(settings: Settings, version: str, *, check: bool) -> str:
+    """Return the version as MLflow calls it, if it is of our model and can be put in force.
 
     Args:
         settings: Of the application.
@@ -124,16 +126,17 @@ def require_servable(settings: Settings, version: str, *, check: bool) -> None:
     """
     _require_announcement_topic(settings)
     if check:
-        _prepare(settings, settings.model.name, version, why=None, check=True)
-        return
+        prepared = _prepare(settings, settings.model.name, version, why=None, check=True)
+        return prepared.model_version
     models = parts.models(settings)
     registered = models.version(settings.model.name, version)
     registered.require_not_retired()
     models.look_at(registered.uri)
+    return registered.version
 
 
 def plan_rollback(
-    settings: Settings, *, why: str | None, check: bool
+    settings: Settings, *, why: str | None, check: bool, instead_of: str | None = None
 ) -> tuple[Rollback, Announcement]:
     """Find the version that was in force before the present one, and check that it can serve.
 
@@ -141,12 +144,14 @@ def plan_rollback(
         settings: Of the application.
         why: For people.
         check: Load the model first, in a process of its own.
+        instead_of: Only if this version is in force; None for whichever is.
 
     Returns:
         What it would do, and the announcement that would do it.
 
     Raises:
-        Refused: There is nothing to go back to, or its files are not those that served.
+        Refused: There is nothing to go back to, its files are not those that served, or another
+            version is in force than was meant.
         ModelError: The version can't be had, or must not or can't serve.
         BrokerUnavailable: Kafka is away.
         TopicsError: The announcement topic is missing or breaks a promise.
@@ -154,6 +159,9 @@ def plan_rollback(
     _require_announcement_topic(settings)
     entries = history.entries(settings)
     rollback = rollback_of(PlanTable.of(entries), round(time.time() * 1000))
+    present = rollback.present.announcement.model_version
+    if instead_of not in (None, present):
+        raise Refused(f"version {present} is in force, not {instead_of}: nothing is rolled back")
     served = rollback.target.announcement
     announcement = _prepare(settings, served.model_name, served.model_version, why=why, check=check)
     if announcement.digest != served.digest:

@@ -1,11 +1,11 @@
 """What makes the announcement topic agree with the alias in MLflow."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from app.bootstrap import announcing, history, parts, watching
 from app.domain.plans import Entry, Plan, Staged
-from app.domain.promoting import why_of
+from app.domain.promoting import is_new, why_of
 from app.registry.mlflow_alias import MlflowAlias
 from app.registry.reconciling.reconciler import Reconciler
 from app.registry.reconciling.state import Reported
@@ -31,6 +31,7 @@ class RealWorld:
     verify: bool = True
     on_progress: Callable[[Sequence[Progress]], None] = lambda _found: None
     stopped: Callable[[], bool] = lambda: False
+    _looks: dict[int, Callable[[], list[Progress]]] = field(default_factory=dict)
 
     def wanted(self) -> str | None:
         """Return the version that the alias names."""
@@ -40,15 +41,23 @@ class RealWorld:
         """Return all that counts on the announcement topic."""
         return history.entries(self.settings)
 
+    def is_asked_anew(self, version: str, entries: Sequence[Entry]) -> bool:
+        """Say whether a version was promoted since the topic told of it last."""
+        return is_new(self.alias.said_of(version), entries)
+
     def lacking(self, staged: Staged) -> str | None:
         """Say which live instances have not loaded it, and why."""
-        found = watching.staging_look(self.settings, staged.offset)()
+        if staged.offset not in self._looks:
+            self._looks.clear()
+            self._looks[staged.offset] = watching.staging_look(self.settings, staged)
+        found = self._looks[staged.offset]()
         self.on_progress(found)
         return None if reached(found) else who_lacks(found)
 
     def stage(self, version: str) -> Staged:
         """Verify a version and stage it."""
-        said = why_of(self.alias.said_of(version), self.alias.name, self.entries())
+        moved = f"the alias {self.alias.name} was moved to it"
+        said = why_of(self.alias.said_of(version), moved, self.entries())
         return announcing.stage(
             self.settings,
             self.settings.model.name,
@@ -61,7 +70,11 @@ class RealWorld:
 
     def announce(self, staged: Staged) -> Plan:
         """Put in force what is staged."""
-        return announcing.announce_staged(self.settings, staged)
+        announced = staged.announcement
+        otherwise = announced.why or f"the alias {self.alias.name} was moved to it"
+        said = self.alias.said_of(announced.model_version)
+        why = why_of(said, otherwise, self.entries())
+        return announcing.announce_staged(self.settings, staged, why)
 
     def unstage(self, staged: Staged, why: str) -> None:
         """End what is staged."""

@@ -130,9 +130,9 @@ def registry_service(settings: Settings, *, dev: bool) -> Iterator[Application]:
 def _serving(settings: Settings) -> Serving:
     name = settings.model.name
 
-    def promote(version: str, who: str, why: str | None, request: str) -> Promoted:
+    def promote(version: str, who: str, why: str | None) -> Promoted:
         # Not loaded here: the reconciler does that before it is staged.
-        return promoting.promote(settings, version, who=who, why=why, check=False, request=request)
+        return promoting.promote(settings, version, who=who, why=why, check=False)
 
     return Serving(
         model=name,
@@ -140,8 +140,8 @@ def _serving(settings: Settings) -> Serving:
         stage=lambda version, why: announcing.stage(settings, name, version, why=why, check=True),
         unstage=lambda why: announcing.unstage(settings, why),
         promote=promote,
-        roll_back=lambda who, why: promoting.roll_back(
-            settings, who=who, why=why, check=False, timeout_s=None
+        roll_back=lambda who, why, instead_of: promoting.roll_back(
+            settings, who=who, why=why, check=False, timeout_s=None, instead_of=instead_of
         ),
     )
 

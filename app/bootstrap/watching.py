@@ -1,16 +1,17 @@
 """What looks at the group and its instances, and tells them to go on."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from app.bootstrap import history, parts
-from app.domain.plans import Plan, PlanTable
+from app.domain.plans import Plan, PlanTable, Staged
 from app.settings import Settings
 from app.tools.watching import resume as resuming
 from app.tools.watching.staging import Progress, progress_of, turn_of
 from app.tools.watching.status import Status, status_of
 from app.topics import connection, reading, resumes, status
 from app.topics.lag import Lag
+from app.topics.status import Heard
 
 
 def status_look(settings: Settings, between_s: float = 0.4) -> Callable[[], Status]:
@@ -48,18 +49,21 @@ def status_look(settings: Settings, between_s: float = 0.4) -> Callable[[], Stat
     return look
 
 
-def staging_look(settings: Settings, offset: int) -> Callable[[], list[Progress]]:
-    """Return what looks how far each live instance is with the version staged at an offset.
+def staging_look(settings: Settings, staged: Staged) -> Callable[[], list[Progress]]:
+    """Return what looks how far each live instance is with a staged version.
+
+    Which instances are live goes by the broker's clock, whatever this machine's says.
 
     Raises:
         BrokerUnavailable: Kafka is away; the look raises it too.
         TopicsError: The status topic is missing; likewise.
     """
     client, topic = parts.kafka(settings), settings.topics.status
+    clock_ms = _brokers_clock(staged.appended_ms)
 
     def look() -> list[Progress]:
         instances = status.newest(reading.read(client, topic))
-        return progress_of(instances, round(time.time() * 1000), offset)
+        return progress_of(instances, clock_ms(instances), staged.offset)
 
     return look
 
@@ -67,17 +71,36 @@ def staging_look(settings: Settings, offset: int) -> Callable[[], list[Progress]
 def turn_look(settings: Settings, plan: Plan) -> Callable[[], list[Progress]]:
     """Return what looks whether each live instance serves the version of a plan.
 
+    Which instances are live goes by the broker's clock, whatever this machine's says.
+
     Raises:
         BrokerUnavailable: Kafka is away; the look raises it too.
         TopicsError: The status topic is missing; likewise.
     """
     client, topic = parts.kafka(settings), settings.topics.status
 
+    clock_ms = _brokers_clock(plan.appended_ms)
+
     def look() -> list[Progress]:
         instances = status.newest(reading.read(client, topic))
-        return turn_of(instances, round(time.time() * 1000), plan)
+        return turn_of(instances, clock_ms(instances), plan)
 
     return look
+
+
+def _brokers_clock(appended_ms: int) -> Callable[[Iterable[Heard]], int]:
+    """Return what tells the least that the broker's clock must show now.
+
+    Args:
+        appended_ms: When the broker appended something that was read before this call.
+    """
+    began = time.monotonic()
+
+    def now_ms(heard: Iterable[Heard]) -> int:
+        elapsed_ms = round((time.monotonic() - began) * 1000)
+        return max([appended_ms + elapsed_ms, *(one.appended_ms for one in heard)])
+
+    return now_ms
 
 
 def resume(settings: Settings, why: str | None, wait_s: float) -> dict[str, bool]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -55,7 +54,8 @@ def promote(
     once all live instances have loaded it, from one moment for all partitions.
 
     Exit code 8 if not all loaded it in time or the alias was moved elsewhere meanwhile: the message
-    says which instance, and why.
+    says which instance, and why. Also if it is in force, which is said, and an instance does not
+    serve it within 15 seconds.
     """
     from app.bootstrap import promoting  # noqa: PLC0415
 
@@ -76,7 +76,8 @@ def _put_in_force(settings: Settings, promoted: Promoted, timeout_s: float) -> P
     """Return the plan, or move the alias back.
 
     Raises:
-        Refused: It was given up; the message says what is so now.
+        Refused: It was given up or interrupted; the message says what is so now.
+        DsModelsError: MLflow or Kafka were away for too long; likewise.
     """
     from app.bootstrap import promoting  # noqa: PLC0415
     from app.domain.errors import DsModelsError, Refused  # noqa: PLC0415
@@ -86,20 +87,29 @@ def _put_in_force(settings: Settings, promoted: Promoted, timeout_s: float) -> P
         with live_table() as show:
             return promoting.put_in_force(settings, promoted, timeout_s, "give_up", show)
     except (DsModelsError, KeyboardInterrupt) as error:
-        why = str(error) or "it was interrupted"
-        try:
-            back = promoting.take_back(settings, promoted, f"not promoted: {why}")
-        except DsModelsError as second:
-            raise Refused(
-                f"version {promoted.version} is not promoted: {why}; and the alias "
-                f"{promoted.alias} could not be moved back: {second}"
-            ) from error
-        if not isinstance(error, DsModelsError):
-            raise
-        was = f"version {promoted.before}" if promoted.before else "no version"
-        now = f"the alias {promoted.alias} names {was}, as before"
-        said = f"version {promoted.version} is not promoted: {why}"
-        raise Refused(f"{said}; {now}" if back else said) from error
+        said = _take_back(settings, promoted, str(error) or "it was interrupted")
+        kind = type(error) if isinstance(error, DsModelsError) else Refused
+        raise kind(said) from error
+
+
+def _take_back(settings: Settings, promoted: Promoted, why: str) -> str:
+    """Move the alias back; return what is so now."""
+    from app.bootstrap import promoting  # noqa: PLC0415
+    from app.domain.errors import DsModelsError  # noqa: PLC0415
+
+    said = f"version {promoted.version} is not promoted: {why}"
+    try:
+        if not promoting.move_back(settings, promoted):
+            return said
+    except DsModelsError as error:
+        return f"{said}; and the alias {promoted.alias} could not be moved back: {error}"
+    was = f"version {promoted.before}" if promoted.before else "no version"
+    said = f"{said}; the alias {promoted.alias} names {was}, as before"
+    try:
+        promoting.tidy_after(settings, promoted, f"not promoted: {why}")
+    except DsModelsError as error:
+        return f"{said}; what was staged for it is left to whatever reconciles: {error}"
+    return said
 
 
 def _wait_for_turn(settings: Settings, plan: Plan) -> list[Progress]:
@@ -107,7 +117,7 @@ def _wait_for_turn(settings: Settings, plan: Plan) -> list[Progress]:
     from app.tools.watching import staging  # noqa: PLC0415
     from app.tools.watching.live import live_table  # noqa: PLC0415
 
-    guard_s = max(0.0, plan.effective_ms / 1000 - time.time())
+    guard_s = (plan.effective_ms - plan.appended_ms) / 1000
     with live_table() as show:
         look = watching.turn_look(settings, plan)
         return staging.wait(look, show, guard_s + _TURN_S, staging.turned)

@@ -26,7 +26,8 @@ def registry(
 ) -> None:
     """Serve models, versions, plans and predictions over HTTP, until SIGTERM or Ctrl+C.
 
-    `[service]` of the settings says where. Every request but `/healthz` and `/readyz` needs a
+    `[service]` of the settings says where. Every request but for the page itself,
+    `/healthz`, `/readyz` and the signed webhook needs a
     token, which `token create` makes. Any number of services may share one database.
 
     Exit codes: 0 stopped as asked; 2 a setting is wrong, or the port is taken; 10 its database

@@ -21,6 +21,10 @@ def rollback(
         float,
         typer.Option(min=0, help="Seconds that live instances may take to load it, if they must."),
     ] = 10.0,
+    instead_of: Annotated[
+        str | None,
+        typer.Option(metavar="VERSION", help="Only if this version is in force; for programs."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Go back to the version that was in force before the present one.
@@ -40,10 +44,15 @@ def rollback(
     settings = read_settings()
     plan = None
     if dry_run:
-        done, _ = announcing.plan_rollback(settings, why=why, check=verify)
+        done, _ = announcing.plan_rollback(settings, why=why, check=verify, instead_of=instead_of)
     else:
         done, _, plan = promoting.roll_back(
-            settings, who=who_am_i(), why=why, check=verify, timeout_s=timeout
+            settings,
+            who=who_am_i(),
+            why=why,
+            check=verify,
+            timeout_s=timeout,
+            instead_of=instead_of,
         )
     served = done.target.announcement
     row: dict[str, Any] = {

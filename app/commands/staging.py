@@ -104,7 +104,7 @@ def wait_until_loaded(settings: Settings, staged: Staged, timeout_s: float) -> l
     from app.tools.watching import staging  # noqa: PLC0415
     from app.tools.watching.live import live_table  # noqa: PLC0415
 
-    look = watching.staging_look(settings, staged.offset)
+    look = watching.staging_look(settings, staged)
     with live_table() as show:
         return staging.wait(look, show, timeout_s)
 

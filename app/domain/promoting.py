@@ -35,14 +35,25 @@ def said_of(verb: str, who: str, now_ms: int, why: str | None) -> str:
     return f"{verb} by {who} at {second(now_ms)}" + (f": {why}" if why else "")
 
 
-def why_of(said: str | None, alias: str, entries: Iterable[Entry]) -> str:
-    """Return why the reconciler stages a version, as the plan will say it.
+def is_new(said: str | None, entries: Iterable[Entry]) -> bool:
+    """Say whether a version was promoted since the topic told of it last.
 
     Args:
-        said: Of the last promotion of that version, None if there was none.
-        alias: That names it.
-        entries: Of the topic: a promotion that one of them tells of was before this move, which
-            somebody made without us.
+        said: Of its last promotion, None if there was none.
+        entries: Of the topic.
     """
     told = {one.announcement.why for one in entries if isinstance(one, Plan | Staged)}
-    return f"the alias {alias} was moved to it" if said is None or said in told else said
+    return said is not None and said not in told
+
+
+def why_of(said: str | None, otherwise: str, entries: Iterable[Entry]) -> str:
+    """Return why a version is put in force, as its plan will say it.
+
+    Args:
+        said: Of its last promotion, None if there was none.
+        otherwise: If there was none, or a plan tells of it: then somebody has moved the alias
+            without us since.
+        entries: Of the topic.
+    """
+    told = {one.announcement.why for one in entries if isinstance(one, Plan)}
+    return otherwise if said is None or said in told else said

@@ -51,9 +51,9 @@ def next_action(
     wanted: str,
     entries: Sequence[Entry],
     lacking: str | None,
-    now_ms: int,
     *,
-    patience_ms: int,
+    waited_s: float,
+    patience_s: float,
     on_timeout: OnTimeout,
     moved: bool,
 ) -> Action:
@@ -67,8 +67,8 @@ def next_action(
         entries: All that counts on the topic, in the order of their offsets.
         lacking: Who has not loaded what is staged, and why; None if all live instances have, or
             nothing is staged.
-        now_ms: Unix milliseconds.
-        patience_ms: How long instances may take to load a staged version.
+        waited_s: How long somebody has waited for instances to load what is staged.
+        patience_s: How long they may take.
         on_timeout: What is done then: give up, or put it in force all the same.
         moved: Whether the alias is known to have moved since it was given up.
     """
@@ -82,18 +82,17 @@ def next_action(
     if staged is None or staged.announcement.model_version != wanted:
         if ended is not None and ended.announcement.model_version == wanted and not moved:
             return Rest(
-                f"version {wanted}, staged at offset {ended.offset}, was given up; move the alias "
-                "away and back to try again"
+                f"version {wanted}, staged at offset {ended.offset}, was given up; promote it "
+                "again to try again"
             )
         return Stage()
     if lacking is None:
         return Announce(staged)
-    waited_ms = now_ms - staged.appended_ms
-    if waited_ms < patience_ms:
+    if waited_s < patience_s:
         return Rest(f"it is not loaded by {lacking}", waits=True)
     if on_timeout == "announce":
         return Announce(staged)
-    return Unstage(staged, f"after {waited_ms / 1000:.0f} s it is not loaded by {lacking}")
+    return Unstage(staged, f"after {waited_s:.0f} s it is not loaded by {lacking}")
 
 
 def _staged_since(entries: Sequence[Entry]) -> tuple[Staged | None, Staged | None]:

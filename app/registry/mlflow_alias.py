@@ -5,7 +5,6 @@ from app.registry.mlflow_errors import Absent, asked
 
 PROMOTED = "ds_models.promoted"
 """A tag of a version: who moved the alias to it last, when and why."""
-_REQUEST = "ds_models.promotion_request"
 
 
 class MlflowAlias:
@@ -40,13 +39,12 @@ class MlflowAlias:
             return None
         return None if found is None else str(found)
 
-    def move(self, version: str, said: str, request: str | None = None) -> None:
+    def move(self, version: str, said: str) -> None:
         """Have it name a version that is there.
 
         Args:
             version: Of the model.
             said: Who moves it, when and why: a tag of the version, written first.
-            request: If it was moved there by this request before, nothing is done.
 
         Raises:
             ModelUnavailable: MLflow is away, or has no such version.
@@ -54,31 +52,35 @@ class MlflowAlias:
         client, there = self._client, (self._model, version)
         try:
             with asked(f"{self._model} version {version}", self._tracking_uri):
-                if request is not None and self._tag(version, _REQUEST) == request:
-                    return
                 client.set_model_version_tag(*there, PROMOTED, said)
                 client.set_registered_model_alias(self._model, self.name, version)
-                if request is not None:
-                    client.set_model_version_tag(*there, _REQUEST, request)
         except Absent as error:
             raise ModelUnavailable(f"MLflow has no version {version} of {self._model}") from error
 
-    def move_back(self, version: str, before: str | None) -> bool:
-        """Have it name what it named before, None for nothing, if it still names `version`.
+    def move_back(self, version: str, said: str, before: str | None) -> bool:
+        """Have it name what it named before, if nobody has moved it since.
+
+        Args:
+            version: That it was moved to.
+            said: Who moved it there, when and why.
+            before: The version that it named before, None if there was no such alias.
 
         Returns:
             Whether it did.
 
         Raises:
-            ModelUnavailable: MLflow is away.
+            ModelUnavailable: MLflow is away, or the version before is gone.
         """
-        if self.version() != version:
+        if self.version() != version or self.said_of(version) != said:
             return False
-        with asked(self._model, self._tracking_uri):
-            if before is None:
-                self._client.delete_registered_model_alias(self._model, self.name)
-            else:
-                self._client.set_registered_model_alias(self._model, self.name, before)
+        try:
+            with asked(self._model, self._tracking_uri):
+                if before is None:
+                    self._client.delete_registered_model_alias(self._model, self.name)
+                else:
+                    self._client.set_registered_model_alias(self._model, self.name, before)
+        except Absent as error:
+            raise ModelUnavailable(f"MLflow has no version {before} of {self._model}") from error
         return True
 
     def said_of(self, version: str) -> str | None:

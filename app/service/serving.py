@@ -17,13 +17,14 @@ class Serving:
         alias: Names the version to serve.
         stage: A version, and why.
         unstage: Why; returns the offset of what was staged, None if nothing was.
-        promote: A version, who and why, and the name of the request.
-        roll_back: Who and why; the plan is None unless it had to be announced at once.
+        promote: A version, who and why.
+        roll_back: Who and why, and the version that must be in force, None for any; the plan is
+            None unless it had to be announced at once.
     """
 
     model: str
     alias: str
     stage: Callable[[str, str | None], Staged]
     unstage: Callable[[str], int | None]
-    promote: Callable[[str, str, str | None, str], Promoted]
-    roll_back: Callable[[str, str | None], tuple[Rollback, Promoted, Plan | None]]
+    promote: Callable[[str, str, str | None], Promoted]
+    roll_back: Callable[[str, str | None, str | None], tuple[Rollback, Promoted, Plan | None]]

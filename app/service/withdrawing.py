@@ -31,6 +31,7 @@ def retire(parts: Parts, facts: VersionFacts, said: str, *, forced: bool = False
     """
     if forced:
         parts.catalog.retire(facts.name, facts.version, said)
+        time.sleep(_ANNOUNCED_WITHIN_S)
         return
     _require_unused(parts, facts.name, facts.version)
     unused = False

@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 
 from app.domain.errors import BrokerUnavailable, Refused
-from app.domain.plans import Plan
-from app.domain.promoting import why_of
+from app.domain.plans import Plan, Staged
+from app.domain.promoting import is_new, why_of
 from app.registry.reconciling.promotion import see_through
 from app.registry.reconciling.world import Patience
 from tests.unit.test_reconciling import World, plan, reconciler, staged, unstaged, versions
 
-SOON = Patience(60, "give_up", since_ms=1_000_000)
+SOON = Patience(60, "give_up")
 
 
 def promote(
@@ -86,6 +86,8 @@ def test_if_the_alias_is_moved_meanwhile_that_is_said_and_the_other_one_wins() -
 
     with pytest.raises(Refused, match="moved to version 3 meanwhile"):
         promote(world, "2", meanwhile=move)
+    touched = {one.announcement.model_version for one in world.log if isinstance(one, Staged)}
+    assert touched == {"2"}  # what was not verified by this one is not staged by it
     assert reconciler(world).settle(lambda _s: False).agrees
     assert versions(world)[-1] == "3"
 
@@ -100,16 +102,15 @@ def test_it_goes_on_after_a_failure_but_not_for_ever() -> None:
         promote(world, "3")
 
 
-def test_a_version_staged_long_ago_gets_the_whole_time() -> None:
-    old = staged(0, "2", age_ms=3_600_000)
-    assert SOON.ms_with(old) == 3_600_000 + 60_000
-    assert SOON.ms_with(None) == 60_000
-
-
-def test_a_promotion_that_the_topic_tells_of_is_not_told_again() -> None:
-    assert why_of("promoted by ann", "champion", []) == "promoted by ann"
-    assert why_of(None, "champion", []) == "the alias champion was moved to it"
-    told = staged(0, "2")
-    assert told.announcement.why is None
-    again = replace(told, announcement=replace(told.announcement, why="promoted by ann"))
-    assert why_of("promoted by ann", "champion", [again]) == "the alias champion was moved to it"
+def test_a_promotion_that_a_plan_tells_of_is_not_told_again() -> None:
+    moved, said = "the alias champion was moved to it", "promoted by ann"
+    assert why_of(said, moved, []) == said
+    assert why_of(None, moved, []) == moved
+    told = replace(staged(0, "2").announcement, why=said)
+    assert why_of(said, moved, [Staged(0, 0, told)]) == said  # staged, and given up
+    assert why_of(said, moved, [Plan(0, 0, told)]) == moved
+    assert [is_new(one, [Staged(0, 0, told)]) for one in (None, said, "by bob")] == [
+        False,
+        False,
+        True,
+    ]

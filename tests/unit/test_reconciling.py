@@ -16,7 +16,7 @@ from app.registry.reconciling.state import Reported, State
 from app.registry.reconciling.world import Patience
 
 NOW_MS = 1_000_000
-PATIENCE_MS = 60_000
+PATIENCE_S = 60.0
 
 
 def announcement(version: str, replaces: int | None = None) -> Announcement:
@@ -27,8 +27,8 @@ def plan(offset: int, version: str) -> Plan:
     return Plan(offset, NOW_MS, announcement(version))
 
 
-def staged(offset: int, version: str, age_ms: int = 0) -> Staged:
-    return Staged(offset, NOW_MS - age_ms, announcement(version))
+def staged(offset: int, version: str) -> Staged:
+    return Staged(offset, NOW_MS, announcement(version))
 
 
 def unstaged(offset: int, of: int) -> Unstaged:
@@ -38,6 +38,7 @@ def unstaged(offset: int, of: int) -> Unstaged:
 def act(
     *entries: Entry,
     lacking: str | None = None,
+    waited_s: float = 0.0,
     on_timeout: OnTimeout = "give_up",
     moved: bool = False,
 ) -> Action:
@@ -45,8 +46,8 @@ def act(
         "2",
         entries,
         lacking,
-        NOW_MS,
-        patience_ms=PATIENCE_MS,
+        waited_s=waited_s,
+        patience_s=PATIENCE_S,
         on_timeout=on_timeout,
         moved=moved,
     )
@@ -75,10 +76,11 @@ def test_it_is_announced_once_all_have_it() -> None:
 
 
 def test_after_the_time_it_is_given_up_or_announced_all_the_same() -> None:
-    late = staged(1, "2", age_ms=PATIENCE_MS)
-    given_up = act(plan(0, "1"), late, lacking="a (no)")
+    late = staged(1, "2")
+    given_up = act(plan(0, "1"), late, lacking="a (no)", waited_s=PATIENCE_S)
     assert given_up == Unstage(late, "after 60 s it is not loaded by a (no)")
-    assert act(plan(0, "1"), late, lacking="a (no)", on_timeout="announce") == Announce(late)
+    forced = act(plan(0, "1"), late, lacking="a (no)", waited_s=PATIENCE_S, on_timeout="announce")
+    assert forced == Announce(late)
 
 
 def test_what_was_given_up_is_left_alone_until_the_alias_has_moved() -> None:
@@ -114,6 +116,7 @@ class World:
         self.log: list[Entry] = []
         self.cannot_load: set[str] = set()
         self.fails = 0
+        self.promoted_anew = False
 
     @property
     def newest(self) -> int:
@@ -124,6 +127,9 @@ class World:
             self.fails -= 1
             raise BrokerUnavailable("away")
         return self.alias
+
+    def is_asked_anew(self, version: str, entries: Sequence[Entry]) -> bool:
+        return self.promoted_anew
 
     def entries(self) -> Sequence[Entry]:
         return list(self.log)
@@ -188,6 +194,57 @@ def test_a_version_that_is_given_up_is_tried_again_when_the_alias_has_been_elsew
     world.alias, world.cannot_load = "2", set()
     assert one.settle(lambda _s: False).agrees
     assert versions(world) == ["1", "2"]
+
+
+def test_a_version_that_was_given_up_is_tried_again_when_it_is_promoted_again() -> None:
+    world = World()
+    world.log += [plan(0, "1"), staged(1, "2"), unstaged(2, 1)]
+    world.alias = "2"
+    assert "was given up" in reconciler(world).settle(lambda _s: False).why
+    world.promoted_anew = True
+    assert reconciler(world).settle(lambda _s: False).agrees
+    assert versions(world) == ["1", "2"]
+
+
+def test_what_nobody_can_load_is_tried_once_however_many_reconcile_and_are_woken() -> None:
+    world, clock = World(), Clock(ends_after_s=1e9)
+    patience = Patience(60, "give_up")
+    all_of_them = [Reconciler(world, patience, clock=lambda: clock.now_s) for _ in range(3)]
+    for one in all_of_them:
+        one.settle(clock.wait)
+    world.alias, world.cannot_load = "2", {"2"}
+    for one in all_of_them * 2:  # all see it staged
+        one.step()
+    woken = iter([False, True])  # by the webhook, while instances load
+    all_of_them[0].settle(clock.wait, lambda: next(woken, False))
+    for one in all_of_them * 2:
+        assert "was given up" in one.settle(clock.wait).why
+    staged_ones = [one for one in world.log if isinstance(one, Staged)]
+    assert [one.announcement.model_version for one in staged_ones] == ["1", "2"]
+
+
+def test_how_long_it_was_staged_before_somebody_wanted_it_does_not_count() -> None:
+    world, clock = World(), Clock(ends_after_s=1e9)
+    clock.now_s = 1_000.0
+    world.log += [plan(0, "1"), staged(1, "2")]
+    world.alias, world.cannot_load = "2", {"2"}
+    one = Reconciler(world, Patience(60, "give_up"), clock=lambda: clock.now_s)
+    waits = Rest("it is not loaded by a (no)", waits=True)
+    assert one.step() == waits
+    clock.now_s += 59
+    assert one.step() == waits
+    clock.now_s += 1
+    assert isinstance(one.step(), Unstage)
+
+
+def test_what_was_staged_for_an_alias_that_is_gone_is_unstaged() -> None:
+    world = World()
+    one = reconciler(world)
+    one.step()
+    world.alias = None
+    assert isinstance(one.step(), Unstage)
+    assert one.wanted is None
+    assert one.step() == Rest("the alias names no version")
 
 
 def test_it_goes_on_after_a_failure_and_ends_when_it_is_told() -> None:

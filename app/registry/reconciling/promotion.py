@@ -35,18 +35,18 @@ def see_through(
         Refused: It was given up, or the alias was moved elsewhere meanwhile; the message says why.
         DsModelsError: MLflow or Kafka were away for too long.
     """
-    reconciler = Reconciler(world, patience, moved=True)
+    reconciler = Reconciler(world, patience, moved=True, only=version)
     while True:
         try:
             action: Action = reconciler.step()
         except Refused as error:
+            if reconciler.wanted != version:
+                raise
             action = Rest(str(error), waits=True)
         except (BrokerUnavailable, ModelUnavailable) as error:
             if wait(_LOOK_S):
                 raise
             action = Rest(str(error), waits=True)
-        if reconciler.wanted not in (version, None):
-            raise Refused(f"the alias was moved to version {reconciler.wanted} meanwhile")
         if isinstance(action, Unstage):
             raise Refused(action.why)
         if isinstance(action, Rest):

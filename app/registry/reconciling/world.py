@@ -14,6 +14,9 @@ class World(Protocol):
     def wanted(self) -> str | None:
         """Return the version that the alias names, None if there is no such alias."""
 
+    def is_asked_anew(self, version: str, entries: Sequence[Entry]) -> bool:
+        """Say whether a version was promoted since the topic told of it last."""
+
     def entries(self) -> Sequence[Entry]:
         """Return all that counts on the announcement topic."""
 
@@ -32,17 +35,7 @@ class World(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long instances may take to load a staged version, and what is done then.
-
-    Attributes:
-        since_ms: Unix milliseconds before which no time counts, whenever it was staged.
-    """
+    """How long instances may take to load a staged version, and what is done then."""
 
     load_timeout_s: float
     on_timeout: OnTimeout
-    since_ms: int = 0
-
-    def ms_with(self, staged: Staged | None) -> int:
-        """Return how many milliseconds after it was staged the time is over."""
-        before = 0 if staged is None else max(0, self.since_ms - staged.appended_ms)
-        return before + round(self.load_timeout_s * 1000)

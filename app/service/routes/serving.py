@@ -3,7 +3,7 @@
 from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from app.domain.errors import Refused
 from app.service.allowed import changes
@@ -15,6 +15,16 @@ from app.service.roles import Role
 from app.service.routes.common import Name, VersionNumber, Why, refusals
 from app.service.routes.repeatable import IdempotencyKey, once
 from app.service.routes.versions import found
+
+InsteadOf = Annotated[
+    str | None,
+    Query(
+        pattern=r"^[1-9][0-9]{0,8}$",
+        description="Refused unless this version is in force: two who roll back at once, or one "
+        "who asks twice, don't go back and forth.",
+        examples=["2"],
+    ),
+]
 
 
 def router(parts: Parts) -> APIRouter:
@@ -76,8 +86,8 @@ def router(parts: Parts) -> APIRouter:
         _require_ours(parts, name)
         found(parts.catalog, name, version)
 
-        def work(claim: Claim) -> Answer:
-            done = serving.promote(version, change.caller.name, change.why, claim.name)
+        def work(_claim: Claim) -> Answer:
+            done = serving.promote(version, change.caller.name, change.why)
             return _accepted(
                 Promotion(
                     model=name,
@@ -104,6 +114,7 @@ def router(parts: Parts) -> APIRouter:
         request: Request,
         name: Name,
         change: Annotated[Change, changes(parts.audit, "version.rollback", Role.PROMOTER)],
+        instead_of: InsteadOf = None,
         idempotency_key: IdempotencyKey = None,
         why: Why = None,  # noqa: ARG001 - as above
     ) -> Response:
@@ -111,7 +122,7 @@ def router(parts: Parts) -> APIRouter:
         _require_ours(parts, name)
 
         def work(_claim: Claim) -> Answer:
-            rollback, done, plan = serving.roll_back(change.caller.name, change.why)
+            rollback, done, plan = serving.roll_back(change.caller.name, change.why, instead_of)
             change.target = f"{name}/{done.version}"
             return _accepted(
                 RolledBack(
@@ -126,7 +137,7 @@ def router(parts: Parts) -> APIRouter:
                 )
             )
 
-        asked = digest("rollback", name, change.why or "")
+        asked = digest("rollback", name, change.why or "", instead_of or "")
         answer = once(parts, request, change, idempotency_key, asked, work)
         parts.look_again()
         return answer

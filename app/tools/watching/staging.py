@@ -35,7 +35,7 @@ def progress_of(instances: Iterable[Heard], now_ms: int, offset: int) -> list[Pr
 
     Args:
         instances: The newest reports.
-        now_ms: Unix milliseconds.
+        now_ms: Unix milliseconds, by the clock that stamps the reports.
         offset: Where the version is staged.
     """
     return [_progress(heard, offset) for heard in instances if heard.is_live(now_ms)]
@@ -54,7 +54,7 @@ def turn_of(instances: Iterable[Heard], now_ms: int, plan: Plan) -> list[Progres
 
     Args:
         instances: The newest reports.
-        now_ms: Unix milliseconds.
+        now_ms: Unix milliseconds, by the clock that stamps the reports.
         plan: That is in force, or will be within its guard.
     """
     return [_turn(heard.report, plan) for heard in instances if heard.is_live(now_ms)]
@@ -63,7 +63,7 @@ def turn_of(instances: Iterable[Heard], now_ms: int, plan: Plan) -> list[Progres
 def _turn(report: Report, plan: Plan) -> Progress:
     version, at = plan.announcement.model_version, report.in_force
     loaded = any(one.version == version for one in report.loaded)
-    if at is not None and at.offset >= plan.offset and loaded:
+    if at is not None and at.version == version and at.offset >= plan.offset and loaded:
         return Progress(report.instance, "serving", report.why)
     return Progress(report.instance, "loaded" if loaded else "loading", report.why)
 
