@@ -46,5 +46,5 @@ def install(settings: Settings, url: str) -> "tuple[Webhook, bool]":
             "service.webhook_secret is not set, so the service takes no webhooks; give it, and "
             "this command, the same one: `openssl rand -hex 32` makes one"
         )
-    whole = url if url.endswith(PATH) else url.rstrip("/") + PATH
+    whole = url.rstrip("/").removesuffix(PATH) + PATH
     return of_mlflow(settings).install(name_of(settings), whole, secret)

@@ -9,6 +9,7 @@ from typing import Any
 
 from app.domain.errors import ModelUnavailable, Refused
 from app.domain.secrets import without_passwords
+from app.registry.mlflow_errors import reason
 from app.registry.mlflow_models import MlflowModels
 
 EVENTS = ("model_version_alias.created", "model_version_alias.deleted")
@@ -159,7 +160,7 @@ class MlflowWebhooks:
             yield
         except Exception as error:
             code = getattr(error, "error_code", None)
-            said = without_passwords(str(error).partition("\n")[0][:300]).removeprefix(f"{code}: ")
+            said = without_passwords(reason(error)).removeprefix(f"{code}: ")
             where = f"MLflow at {self._where}"
             if code == "INVALID_PARAMETER_VALUE":
                 raise Refused(f"{where} refuses it: {said} {_ADDRESSES}") from error

@@ -4,7 +4,10 @@ import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from app.domain.errors import DsModelsError
+from app.domain.errors import BrokerUnavailable, DsModelsError
+
+_PATIENCE_S = 1.0
+_KEPT = 15  # answers, however old
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -13,8 +16,9 @@ Value = TypeVar("Value")
 class Recently(Generic[Key, Value]):
     """Asks, and gives the same answer to whoever wants it soon after. Thread-safe.
 
-    One question is under way at a time; others wait for it. A failure is an answer too, so that
-    something that is away is not asked by each of those who wait.
+    One question is under way at a time. Others wait for it for a second, and then take the last
+    answer, or go without, so that they keep no thread. A failure is an answer too, so that what
+    is away is not asked by each of those who wait.
 
     Args:
         ask: Is asked; may raise a DsModelsError.
@@ -40,17 +44,28 @@ class Recently(Generic[Key, Value]):
         """Return the answer; wait for it if there is no recent one.
 
         Raises:
-            DsModelsError: What was asked raised it.
+            DsModelsError: What was asked raised it; or others ask, and there is no answer yet.
         """
-        with self._lock:
-            now = self._clock()
-            self._answers = {k: a for k, a in self._answers.items() if now - a[0] <= self._keep_s}
-            if key not in self._answers:
-                self._answers[key] = (self._clock(), self._asked(key))
+        if self._lock.acquire(timeout=_PATIENCE_S):
+            try:
+                answer = self._recent(key)
+            finally:
+                self._lock.release()
+        elif key in self._answers:
             answer = self._answers[key][1]
+        else:
+            raise BrokerUnavailable("too much is asked for at once: ask again")
         if isinstance(answer, DsModelsError):
             raise answer
         return answer
+
+    def _recent(self, key: Key) -> Value | DsModelsError:
+        now, kept = self._clock(), self._answers.get(key)
+        if kept is None or now - kept[0] > self._keep_s:
+            kept = (self._clock(), self._asked(key))
+            newest = sorted(self._answers.items(), key=lambda item: item[1][0])[-_KEPT:]
+            self._answers = {**dict(newest), key: kept}
+        return kept[1]
 
     def _asked(self, key: Key) -> Value | DsModelsError:
         try:

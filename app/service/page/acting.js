@@ -8,6 +8,7 @@ export class Acting {
   #state = null; // what was seen last
   #asked = null; // the version that was asked for, and the offset before
   #key = null;
+  #answered = 0; // when: what was looked at before does not tell of it
   #look;
   #back = null; // where the focus was
 
@@ -18,10 +19,10 @@ export class Acting {
     dialog.addEventListener("close", () => this.#closed());
   }
 
-  /** Take what was seen; a fleet that turns is drawn anew. */
-  seen(state) {
+  /** Take what was seen by a look that began then; a fleet that turns is drawn anew. */
+  seen(state, began) {
     this.#state = state;
-    if (this.#asked) this.#progress();
+    if (this.#asked && began >= this.#answered) this.#progress();
   }
 
   promote(version) {
@@ -50,6 +51,7 @@ export class Acting {
       ],
       button: "Roll back",
       path: `${under("models", me.model)}/rollback`,
+      more: { instead_of: present }, // who else rolls back meanwhile must not send us forth again
     });
   }
 
@@ -62,13 +64,13 @@ export class Acting {
         : `The ${live} live instances load it beside the present one; once all have, it is in force for all from the same moment.`;
   }
 
-  #open({ title, text, button, path }) {
+  #open({ title, text, button, path, more = {} }) {
     const wrong = el("p", { class: "wrong", role: "alert" });
     const why = el("input", { id: "why", required: true, maxlength: "1000", autocomplete: "off", autofocus: true, "aria-describedby": "why-hint" });
     const go = el("button", { type: "submit" }, button);
     const form = el(
       "form",
-      { onsubmit: (event) => { event.preventDefault(); this.#send(path, why, go, wrong); } },
+      { onsubmit: (event) => { event.preventDefault(); this.#send(path, more, why, go, wrong); } },
       el("h2", { id: "dialog-title" }, title),
       text.map((line) => el("p", {}, line)),
       el("div", { class: "field" }, el("label", { for: "why" }, "Why"), why, el("p", { id: "why-hint", class: "soft small" }, "It is kept in the audit record.")),
@@ -82,7 +84,7 @@ export class Acting {
     why.focus();
   }
 
-  async #send(path, why, go, wrong) {
+  async #send(path, more, why, go, wrong) {
     if (!why.value.trim()) {
       why.setCustomValidity("Say why, in a few words.");
       why.reportValidity();
@@ -93,14 +95,15 @@ export class Acting {
     wrong.textContent = "";
     const offset = Math.max(-1, ...this.#state.plans.map((row) => row.offset));
     try {
-      const asked = { why: why.value.trim() };
-      const { version } = await post(path, asked, this.#keyOf(path, asked.why));
+      const asked = { why: why.value.trim(), ...more };
+      const { version } = await post(path, asked, this.#keyOf(path, asked));
       this.#key = null;
+      this.#answered = performance.now();
       this.#asked = { version, offset };
       this.#turn(version);
       this.#look();
     } catch (error) {
-      if (error instanceof Refused) this.#key = null; // the same key gets the same refusal
+      if (isFinal(error)) this.#key = null; // the same key gets the same refusal
       go.disabled = false;
       wrong.textContent = problem(error);
     }
@@ -150,6 +153,11 @@ export class Acting {
     const opener = [...document.querySelectorAll("[data-key]")].find((one) => one.dataset.key === key);
     (opener ?? byId("main")).focus();
   }
+}
+
+/** Whether the service has said no for good: not that it can't say, or is still at it. */
+function isFinal(error) {
+  return error instanceof Refused && error.status < 500 && error.status !== 429 && error.code !== "IdempotencyKeyInUse";
 }
 
 function drawStep({ instance, word, tone, why }) {

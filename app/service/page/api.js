@@ -17,6 +17,7 @@ export class Refused extends Error {
     super(problem.detail ?? `the service answered with ${status}`);
     this.status = status;
     this.next = problem.next ?? "";
+    this.code = problem.error ?? "";
   }
 }
 

@@ -10,7 +10,8 @@ export const coming = (plans) => plans.filter((row) => row.status === "coming");
 /** The version that a rollback brings back; null if none of those announcements says. */
 export function before(plans) {
   const present = inForce(plans);
-  const was = plans.filter((row) => row.status === "past" && row.offset < (present?.offset ?? 0));
+  const overtaken = (row) => plans.some((one) => one.offset > row.offset && one.status !== "voided" && one.effective <= row.effective);
+  const was = plans.filter((row) => row.status === "past" && row.offset < (present?.offset ?? 0) && !overtaken(row));
   return was.findLast((row) => row.version !== present.version)?.version ?? null;
 }
 

@@ -54,6 +54,7 @@ const may = () => MAY_PROMOTE.includes(seen.me.role);
 
 /** Ask everything; return whether anybody answered. */
 async function look() {
+  const began = performance.now();
   try {
     seen.me = await get("me");
   } catch (error) {
@@ -68,7 +69,7 @@ async function look() {
     failed[name] = reason ?? null;
   });
   connected();
-  draw();
+  draw(began);
   return true;
 }
 
@@ -83,14 +84,15 @@ function refusedOrAway(error) {
   return false;
 }
 
-function draw() {
+function draw(began = 0) {
   for (const [id, { of, show }] of Object.entries(PARTS)) {
     const section = byId(id);
     const missing = of.filter((name) => failed[name]);
     stale(section, missing.map((name) => failed[name])[0]);
     if (of.every((name) => name in seen)) show();
   }
-  if (PARTS.now.of.every((name) => name in seen)) acting.seen(seen);
+  const whole = PARTS.now.of.every((name) => name in seen);
+  if (whole) acting.seen(seen, PARTS.now.of.some((name) => failed[name]) ? 0 : began);
 }
 
 /** Say in a part of the page that it is not up to date, and why. */
