@@ -7,18 +7,20 @@ import mlflow
 
 from app.registry import announcer
 from app.registry.mlflow_models import MlflowModels
+from tests.e2e.conftest import Trained
 from tests.e2e.test_command_line import app, rows
 from tests.e2e.test_void import flow, wait_until_in_force
-from tests.e2e.test_with_mlflow import MODEL, real_instance, train, with_mlflow
+from tests.e2e.test_with_mlflow import MODEL, real_instance, with_mlflow
 from tests.harness.world import World, until
 
 
 def test_under_flow_the_version_before_is_in_force_again_and_each_record_is_answered_once(
-    world: World, tracking_uri: str, tmp_path: Path
+    world: World, tracking_uri: str, trained: Trained, tmp_path: Path
 ) -> None:
     with_mlflow(world, tracking_uri)
-    first = train(world, "linear", tmp_path / "one.pkl")
-    second = train(world, "forest", tmp_path / "two.pkl")
+    first, second = trained.linear, trained.forest
+    for version in (first, second):
+        rows(world, "announce", MODEL, version, "--no-verify")
     wait_until_in_force(world.plan_table(MODEL).plans[1])
     dry = app(world, "rollback", "--no-verify", "--dry-run")
     assert f"It would announce {MODEL} version {first['version']} again" in dry.stdout
@@ -33,9 +35,9 @@ def test_under_flow_the_version_before_is_in_force_again_and_each_record_is_answ
         with flow(world) as sent:
             until(lambda: sent["records"] > 200)
             (done,) = rows(world, "rollback", "--why", "it drifts")
-            assert (done["version"], done["offset"]) == (first["version"], 3)
+            assert (done["version"], done["offset"]) == (first, 3)
             assert done["as_at_offset"] == 0
-            assert done["instead_of"] == {"version": second["version"], "offset": 1}
+            assert done["instead_of"] == {"version": second, "offset": 1}
             wait_until_in_force(world.plan_table(MODEL).plans[2])
             mark = sent["records"]
             until(lambda: sent["records"] > mark + 200)
@@ -43,7 +45,7 @@ def test_under_flow_the_version_before_is_in_force_again_and_each_record_is_answ
         assert [a.stop(), b.stop()] == [0, 0]
     found = world.assert_each_answered_once(model=MODEL)
     assert {s.announcement_offset for _, s in found.signals} == {1, 3}
-    assert alias_of(tracking_uri) == first["version"]
+    assert alias_of(tracking_uri) == first
     shown = rows(world, "announcements")
     assert [row["status"] for row in shown] == ["past", "past", "was staged", "in force"]
     assert shown[3]["why"].endswith("Z: it drifts")
@@ -56,13 +58,11 @@ def alias_of(tracking_uri: str) -> str:
 
 
 def test_it_is_refused_while_a_plan_is_about_to_come_and_for_files_that_did_not_serve(
-    world: World, tracking_uri: str, tmp_path: Path
+    world: World, tracking_uri: str, trained: Trained
 ) -> None:
     with_mlflow(world, tracking_uri)
-    first = train(world, "linear", tmp_path / "one.pkl", announce=False)
-    good = announcer.prepare(
-        MlflowModels(tracking_uri), MODEL, first["version"], guard_ms=0, check=None
-    )
+    models = MlflowModels(tracking_uri)
+    good = announcer.prepare(models, MODEL, trained.linear, guard_ms=0, check=None)
     other = replace(good, digest="sha256:" + "0" * 64, event_id="other")
     world.announce(other)
     world.announce(replace(good, model_version="4711", event_id="next"))
