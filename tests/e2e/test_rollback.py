@@ -23,7 +23,7 @@ def test_under_flow_the_version_before_is_in_force_again_and_each_record_is_answ
         rows(world, "announce", MODEL, version, "--no-verify")
     wait_until_in_force(world.plan_table(MODEL).plans[1])
     dry = app(world, "rollback", "--no-verify", "--dry-run")
-    assert f"It would announce {MODEL} version {first['version']} again" in dry.stdout
+    assert f"It would announce {MODEL} version {first} again" in dry.stdout
     assert len(world.plan_table(MODEL).plans) == 2
     with (
         real_instance(world, tmp_path / "a.log") as a,
