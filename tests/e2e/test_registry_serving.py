@@ -101,8 +101,9 @@ def test_promoted_versions_come_into_force_and_a_rollback_leads_back(site: Site)
         for record in site.get("audit?limit=200")["records"]
         if record["who"] == "promoter"
     ]
-    assert changes[-3:] == [
+    assert changes[-4:] == [
         ("version.rollback", f"{site.model}/1", "done"),
+        ("version.rollback", site.model, "refused"),
         ("version.promote", f"{site.model}/2", "done"),
         ("version.promote", f"{site.model}/1", "done"),
     ]
