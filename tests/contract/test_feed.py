@@ -348,6 +348,7 @@ def test_a_topic_that_was_made_anew_ends_the_app_instead_of_giving_old_plans(
     feed = registry.feed()
     read_to(feed, 3)
     fence = Fence(feed, registry.end, timeout_s=1.0)
+    assert fence.table(as_of=time.monotonic()) is not None  # as before the first record
     registry.delete()
     registry.make_anew()
     registry.announce(*versions)
