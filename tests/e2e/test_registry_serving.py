@@ -39,11 +39,23 @@ class Site:
         }
         self.tokens = {role: token(world.environment, role.value, role) for role in Role}
         self.service = RegistryService(world.environment, folder)
+        self._bodies = [zipped(artifact(folder, slope)) for slope in (1.0, 2.0, 3.0)]
+        for body in self._bodies:
+            self.upload(body)
+
+    def upload(self, body: bytes | None = None) -> str:
+        """Make a version, of files that are there already if none are given; return it."""
+        body = body or self._bodies[-1]
         with self.client(Role.PUBLISHER) as client:
-            for slope in (1.0, 2.0, 3.0):
-                body = zipped(artifact(folder, slope))
-                made = client.post("/versions", content=body, headers=content_digest(body))
-                assert made.status_code == 201, made.text
+            made = client.post("/versions", content=body, headers=content_digest(body))
+            assert made.status_code == 201, made.text
+            return str(made.json()["version"])
+
+    def bring(self, version: str) -> None:
+        """Have a version in force and the alias name it, whichever test was before."""
+        with self.client() as client:
+            assert client.post(f"/versions/{version}/promote").status_code == 202
+        self.wait_until_in_force(version)
 
     def client(self, role: Role = Role.PROMOTER) -> httpx.Client:
         client = self.service.client(self.tokens[role])
@@ -78,38 +90,43 @@ def site(
 
 
 def test_promoted_versions_come_into_force_and_a_rollback_leads_back(site: Site) -> None:
+    first, second = site.upload(), site.upload()  # nobody has promoted them
+    was = site.get(f"models/{site.model}")["aliases"].get("champion")
+    plans_before, rows_before = len(site.plans()), len(site.get("plans")["plans"])
     with site.client() as client:
-        for version, before in (("1", None), ("2", "1")):
+        for version, before in ((first, was), (second, first)):
             done = client.post(f"/versions/{version}/promote", params=WHY)
             assert done.status_code == 202, done.text
             found = done.json()
             assert (found["version"], found["before"]) == (version, before)
             assert found["said"].startswith("promoted by promoter at ")
             site.wait_until_in_force(version)
-        stale = client.post("/rollback", params={"why": "it drifts", "instead_of": "1"})
+        stale = client.post("/rollback", params={"why": "it drifts", "instead_of": first})
         assert (stale.status_code, stale.json()["error"]) == (409, "Refused")
-        back = client.post("/rollback", params={"why": "it drifts", "instead_of": "2"})
+        back = client.post("/rollback", params={"why": "it drifts", "instead_of": second})
         assert back.status_code == 202, back.text
         found = back.json()
-        assert (found["version"], found["instead_of"], found["before"]) == ("1", "2", "2")
-        site.wait_until_in_force("1")
-    assert site.plans() == ["1", "2", "1"]
-    whys = [plan["why"] for plan in site.get("plans")["plans"] if plan["status"] != "was staged"]
+        assert (found["version"], found["instead_of"], found["before"]) == (first, second, second)
+        site.wait_until_in_force(first)
+    assert site.plans()[plans_before:] == [first, second, first]
+    shown = site.get("plans")["plans"][rows_before:]
+    whys = [plan["why"] for plan in shown if plan["status"] != "was staged"]
     assert [why.rpartition("Z: ")[2] for why in whys] == ["it is better"] * 2 + ["it drifts"]
     changes = [
         (record["action"], record["target"], record["outcome"])
         for record in site.get("audit?limit=200")["records"]
         if record["who"] == "promoter"
     ]
-    assert changes[-4:] == [
-        ("version.rollback", f"{site.model}/1", "done"),
+    assert changes[:4] == [
+        ("version.rollback", f"{site.model}/{first}", "done"),
         ("version.rollback", site.model, "refused"),
-        ("version.promote", f"{site.model}/2", "done"),
-        ("version.promote", f"{site.model}/1", "done"),
+        ("version.promote", f"{site.model}/{second}", "done"),
+        ("version.promote", f"{site.model}/{first}", "done"),
     ]
 
 
 def test_what_somebody_stages_stays_staged_until_he_unstages_it(site: Site) -> None:
+    site.bring("1")
     with site.client() as client:
         staged = client.post("/versions/2/stage", params=WHY).json()
         assert (staged["version"], staged["digest"][:7]) == ("2", "sha256:")
@@ -129,6 +146,7 @@ def test_what_somebody_stages_stays_staged_until_he_unstages_it(site: Site) -> N
 def test_a_version_in_use_is_not_retired_and_a_retired_one_is_not_served_until_reinstated(
     site: Site,
 ) -> None:
+    site.bring("1")
     with site.client() as client:
         in_use = client.post("/versions/1/retire")
         assert in_use.status_code == 409
@@ -151,15 +169,15 @@ def test_a_version_in_use_is_not_retired_and_a_retired_one_is_not_served_until_r
 def test_a_version_that_a_plan_names_or_an_alias_is_deleted_only_if_that_is_said(
     site: Site,
 ) -> None:
+    site.bring("2")
+    spare = site.upload()
     with site.client(Role.ADMIN) as client:
         refused = client.delete("/versions/2")
         assert refused.status_code == 409
         assert "could not be replayed" in refused.json()["detail"]
         assert client.get("/versions/2").json()["retired"] is None
-        assert client.post("/versions/2/promote").status_code == 202
-        site.wait_until_in_force("2")
-        assert client.delete("/versions/3").status_code == 200
-        assert client.get("/versions/3").status_code == 404
+        assert client.delete(f"/versions/{spare}").status_code == 200
+        assert client.get(f"/versions/{spare}").status_code == 404
 
 
 def test_one_key_promotes_once_and_what_is_not_there_or_not_ours_is_said(site: Site) -> None:
