@@ -1,12 +1,12 @@
 """What announces, rolls back and voids plans."""
 
-import time
 import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from app.bootstrap import history, parts
+from app.bootstrap.clock import now_ms
 from app.domain.errors import Refused
 from app.domain.plans import Announcement, Plan, PlanTable, Staged, Unstaged, Void
 from app.domain.rollback import Rollback, rollback_of
@@ -158,7 +158,7 @@ def plan_rollback(
     """
     _require_announcement_topic(settings)
     entries = history.entries(settings)
-    rollback = rollback_of(PlanTable.of(entries), round(time.time() * 1000))
+    rollback = rollback_of(PlanTable.of(entries), now_ms())
     present = rollback.present.announcement.model_version
     if instead_of not in (None, present):
         raise Refused(f"version {present} is in force, not {instead_of}: nothing is rolled back")

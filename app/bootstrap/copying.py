@@ -1,6 +1,5 @@
 """What makes backups and restores them."""
 
-import time
 from pathlib import Path
 
 from app.backup import making
@@ -8,6 +7,7 @@ from app.backup.manifest import Manifest
 from app.backup.restoring import Restorer, Where
 from app.backup.roles import ROLES
 from app.bootstrap import parts
+from app.bootstrap.clock import now_ms
 from app.domain.times import instant
 from app.settings import Settings
 from app.topics import connection
@@ -28,9 +28,7 @@ def back_up(settings: Settings, folder: Path, progress: making.Progress) -> Mani
         model=settings.model.name,
         guarantee=settings.stream.guarantee,
     )
-    return making.back_up(
-        parts.kafka(settings), what, folder, lambda: instant(round(time.time() * 1000)), progress
-    )
+    return making.back_up(parts.kafka(settings), what, folder, lambda: instant(now_ms()), progress)
 
 
 def restorer(settings: Settings, progress: making.Progress) -> Restorer:

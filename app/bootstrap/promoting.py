@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from app.bootstrap import announcing, history, reconciling
+from app.bootstrap.clock import now_ms
 from app.domain.errors import Refused
-from app.domain.plans import Plan, PlanTable, Void
+from app.domain.plans import Plan, PlanTable, Void, last_plan
 from app.domain.promoting import Promoted, said_of
 from app.domain.reconciling import OnTimeout
 from app.domain.rollback import Rollback
@@ -166,7 +167,7 @@ def _move(
     why: str | None,
 ) -> Promoted:
     alias = reconciling.alias(settings)
-    said, before = said_of(verb, who, _now_ms(), why), alias.version()
+    said, before = said_of(verb, who, now_ms(), why), alias.version()
     alias.move(version, said)
     return Promoted(settings.model.name, alias.name, version, before, said)
 
@@ -174,16 +175,16 @@ def _move(
 def _require_no_other_way(settings: Settings, version: str) -> None:
     """Return if moving the alias to a version is what puts it in force."""
     entries = history.entries(settings)
-    plans = [one for one in entries if isinstance(one, Plan)]
-    if not plans or _version(plans[-1]) != version:
+    newest = last_plan(entries)
+    if newest is None or newest.announcement.model_version != version:
         return
-    newest, command = plans[-1], f"python -m app announce {settings.model.name} {version}"
+    command = f"python -m app announce {settings.model.name} {version}"
     if newest.offset in {one.voided_offset for one in entries if isinstance(one, Void)}:
         raise Refused(
             f"version {version} was announced at offset {newest.offset} and voided since: if it "
             f"can serve now, {command}"
         )
-    if (newest.announcement.effective_from_ms or 0) > _now_ms():
+    if (newest.announcement.effective_from_ms or 0) > now_ms():
         raise Refused(
             f"version {version} is announced at offset {newest.offset} for "
             f"{instant(newest.effective_ms)}: if it is to be in force now, {command}"
@@ -191,13 +192,5 @@ def _require_no_other_way(settings: Settings, version: str) -> None:
 
 
 def _newest_version(settings: Settings) -> str | None:
-    plans = [one for one in history.entries(settings) if isinstance(one, Plan)]
-    return _version(plans[-1]) if plans else None
-
-
-def _version(plan: Plan) -> str:
-    return plan.announcement.model_version
-
-
-def _now_ms() -> int:
-    return round(time.time() * 1000)
+    newest = last_plan(history.entries(settings))
+    return None if newest is None else newest.announcement.model_version

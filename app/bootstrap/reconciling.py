@@ -83,8 +83,8 @@ class RealWorld:
 
 def alias(settings: Settings) -> MlflowAlias:
     """Return the alias that names the version to serve. Takes seconds: it imports MLflow."""
-    parts.models(settings)  # sets how long MLflow's client waits
-    return MlflowAlias(settings.mlflow.tracking_uri, settings.model.name, settings.model.alias)
+    models, wanted = parts.models(settings), settings.model
+    return MlflowAlias(models, settings.mlflow.tracking_uri, wanted.name, wanted.alias)
 
 
 def reconciler(

@@ -1,12 +1,12 @@
 """What runs the reconciler inside of the registry service."""
 
 import math
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from app.bootstrap.clock import now_ms
 from app.bootstrap.reconciling import reconciler
 from app.domain.times import instant
 from app.registry.reconciling.state import Reported
@@ -46,8 +46,8 @@ def inside_of_service(settings: Settings, metrics: Metrics) -> Iterator[Inside]:
     if not settings.service.reconcile:
         yield Inside(lambda: None, _elsewhere)
         return
-    began_ms = _now_ms()
-    reported = Reported(_now_ms, metrics.reconciled)
+    began_ms = now_ms()
+    reported = Reported(now_ms, metrics.reconciled)
     thread = ReconcilerThread(
         lambda stopped: reconciler(settings, stopped, reported),
         settings.reconciler.every_s,
@@ -56,7 +56,7 @@ def inside_of_service(settings: Settings, metrics: Metrics) -> Iterator[Inside]:
 
     def looked_s() -> float:
         looked_ms = reported.state.looked_ms
-        return (_now_ms() - (began_ms if looked_ms is None else looked_ms)) / 1000
+        return (now_ms() - (began_ms if looked_ms is None else looked_ms)) / 1000
 
     def agrees() -> float:
         found = reported.state.agrees
@@ -84,7 +84,3 @@ def _elsewhere() -> dict[str, Any]:
     nothing = dict.fromkeys(("wanted", "agrees", "looked", "failure", "failed"))
     why = "service.reconcile is false: whether it runs elsewhere is not known here"
     return {"runs_here": False, "why": why, **nothing}
-
-
-def _now_ms() -> int:
-    return round(time.time() * 1000)

@@ -14,6 +14,7 @@ from app.bootstrap import (
     redriving,
     serving_reconciler,
 )
+from app.bootstrap.clock import now_ms
 from app.domain.plans import Announcement, Plan, PlanTable
 from app.domain.promoting import Promoted
 from app.registry import announcer
@@ -71,14 +72,14 @@ def registry_service(settings: Settings, *, dev: bool) -> Iterator[Application]:
     recent = RecentPlans(
         lambda: PlanTable.of(history.entries(settings)),
         settings.announcements.guard_ms / 1000,
-        _now_ms,
+        now_ms,
     )
 
     def in_force(name: str) -> Plan | None:
         return recent.in_force() if name == settings.model.name else None
 
     def letters(minutes: int) -> Mapping[str, Any]:
-        return redriving.recent_letters(settings, minutes, _now_ms(), _COUNTING_S)
+        return redriving.recent_letters(settings, minutes, now_ms(), _COUNTING_S)
 
     wanted = settings.service
     secret, ends = wanted.webhook_secret, ExitStack()
@@ -86,10 +87,10 @@ def registry_service(settings: Settings, *, dev: bool) -> Iterator[Application]:
         inside = ends.enter_context(serving_reconciler.inside_of_service(settings, metrics))
         yield application(
             Parts(
-                tokens=Tokens(engine, _now_ms),
-                audit=Audit(engine, _now_ms, metrics.changed),
+                tokens=Tokens(engine, now_ms),
+                audit=Audit(engine, now_ms, metrics.changed),
                 keys=IdempotencyKeys(
-                    engine, _now_ms, keep_ms=round(wanted.idempotency_hours * 3_600_000)
+                    engine, now_ms, keep_ms=round(wanted.idempotency_hours * 3_600_000)
                 ),
                 rate=Rate(wanted.requests_per_s, wanted.burst, time.monotonic),
                 wrong_tokens=WrongTokens(wanted.wrong_tokens_per_min, time.monotonic),
@@ -100,9 +101,7 @@ def registry_service(settings: Settings, *, dev: bool) -> Iterator[Application]:
                 ),
                 entries=lambda: history.entries(settings),
                 serving=_serving(settings),
-                history=lambda: announcement_history.history(
-                    history.announced(settings), _now_ms()
-                ),
+                history=lambda: announcement_history.history(history.announced(settings), now_ms()),
                 in_force=lambda: _status(settings, with_instances=False),
                 instances=lambda: _status(settings, with_instances=True)["instances"],
                 dead_letters=Recently(letters, _COUNTED_FOR_S, time.monotonic),
@@ -116,7 +115,7 @@ def registry_service(settings: Settings, *, dev: bool) -> Iterator[Application]:
                     ),
                 },
                 bounds=_bounds(settings),
-                webhooks=Webhooks(secret, engine, _now_ms, metrics.webhook) if secret else None,
+                webhooks=Webhooks(secret, engine, now_ms, metrics.webhook) if secret else None,
                 dev=dev,
                 cors_origins=wanted.cors_origins,
             )
@@ -156,7 +155,7 @@ def token_store(settings: Settings) -> Iterator[Tokens]:
     """
     engine = database.open_database(settings.service.database_url)
     try:
-        yield Tokens(engine, _now_ms)
+        yield Tokens(engine, now_ms)
     finally:
         engine.dispose()
 
@@ -192,8 +191,8 @@ def _audited(settings: Settings, action: str, name: str) -> Iterator[Tokens]:
     engine = database.open_database(settings.service.database_url)
     operator = Caller("command line", Role.ADMIN)
     try:
-        with Audit(engine, _now_ms).of(Change(operator, action, name[:64], None, None)):
-            yield Tokens(engine, _now_ms)
+        with Audit(engine, now_ms).of(Change(operator, action, name[:64], None, None)):
+            yield Tokens(engine, now_ms)
     finally:
         engine.dispose()
 
@@ -208,7 +207,7 @@ def _status(settings: Settings, *, with_instances: bool) -> dict[str, Any]:
         else []
     )
     group = settings.kafka.consumer_group
-    return as_dict(status_of(_now_ms(), group, table, heard, {}, {}, 1.0, 0))
+    return as_dict(status_of(now_ms(), group, table, heard, {}, {}, 1.0, 0))
 
 
 def _bounds(settings: Settings) -> Bounds:
@@ -220,7 +219,3 @@ def _bounds(settings: Settings) -> Bounds:
         rows=wanted.max_rows,
         artifact=Limits(total_bytes=parts.policy(settings).max_artifact_bytes),
     )
-
-
-def _now_ms() -> int:
-    return round(time.time() * 1000)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from app.bootstrap import history, parts
+from app.bootstrap.clock import now_ms
 from app.domain.plans import Plan, PlanTable, Staged
 from app.settings import Settings
 from app.tools.watching import resume as resuming
@@ -36,7 +37,7 @@ def status_look(settings: Settings, between_s: float = 0.4) -> Callable[[], Stat
         time.sleep(max(0.0, started + between_s - time.monotonic()))
         elapsed_s = time.monotonic() - started
         return status_of(
-            round(time.time() * 1000),
+            now_ms(),
             group,
             PlanTable.of(plans),
             instances,
@@ -58,14 +59,11 @@ def staging_look(settings: Settings, staged: Staged) -> Callable[[], list[Progre
         BrokerUnavailable: Kafka is away; the look raises it too.
         TopicsError: The status topic is missing; likewise.
     """
-    client, topic = parts.kafka(settings), settings.topics.status
-    clock_ms = _brokers_clock(staged.appended_ms)
-
-    def look() -> list[Progress]:
-        instances = status.newest(reading.read(client, topic))
-        return progress_of(instances, clock_ms(instances), staged.offset)
-
-    return look
+    return _progress_look(
+        settings,
+        staged.appended_ms,
+        lambda instances, at_ms: progress_of(instances, at_ms, staged.offset),
+    )
 
 
 def turn_look(settings: Settings, plan: Plan) -> Callable[[], list[Progress]]:
@@ -77,13 +75,22 @@ def turn_look(settings: Settings, plan: Plan) -> Callable[[], list[Progress]]:
         BrokerUnavailable: Kafka is away; the look raises it too.
         TopicsError: The status topic is missing; likewise.
     """
-    client, topic = parts.kafka(settings), settings.topics.status
+    return _progress_look(
+        settings,
+        plan.appended_ms,
+        lambda instances, at_ms: turn_of(instances, at_ms, plan),
+    )
 
-    clock_ms = _brokers_clock(plan.appended_ms)
+
+def _progress_look(
+    settings: Settings, appended_ms: int, judge: Callable[[list[Heard], int], list[Progress]]
+) -> Callable[[], list[Progress]]:
+    client, topic = parts.kafka(settings), settings.topics.status
+    clock_ms = _brokers_clock(appended_ms)
 
     def look() -> list[Progress]:
         instances = status.newest(reading.read(client, topic))
-        return turn_of(instances, clock_ms(instances), plan)
+        return judge(instances, clock_ms(instances))
 
     return look
 
@@ -96,11 +103,11 @@ def _brokers_clock(appended_ms: int) -> Callable[[Iterable[Heard]], int]:
     """
     began = time.monotonic()
 
-    def now_ms(heard: Iterable[Heard]) -> int:
+    def at_least_ms(heard: Iterable[Heard]) -> int:
         elapsed_ms = round((time.monotonic() - began) * 1000)
         return max([appended_ms + elapsed_ms, *(one.appended_ms for one in heard)])
 
-    return now_ms
+    return at_least_ms
 
 
 def resume(settings: Settings, why: str | None, wait_s: float) -> dict[str, bool]:
@@ -115,7 +122,7 @@ def resume(settings: Settings, why: str | None, wait_s: float) -> dict[str, bool
 
     def held() -> set[str]:
         instances = status.newest(reading.read(parts.kafka(settings), topic))
-        return resuming.held_by_breaker(instances, round(time.time() * 1000))
+        return resuming.held_by_breaker(instances, now_ms())
 
     def say() -> None:
         resumes.send(parts.kafka(settings), topic, resumes.Resume(group, why))

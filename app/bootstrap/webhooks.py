@@ -8,7 +8,6 @@ from app.settings import Settings
 if TYPE_CHECKING:
     from app.registry.mlflow_webhooks import MlflowWebhooks, Webhook
 
-PATH = "/webhooks/mlflow"
 _TRIES_S = 60.0  # MLflow tries four times before it says that nobody answers
 
 
@@ -46,5 +45,7 @@ def install(settings: Settings, url: str) -> "tuple[Webhook, bool]":
             "service.webhook_secret is not set, so the service takes no webhooks; give it, and "
             "this command, the same one: `openssl rand -hex 32` makes one"
         )
+    from app.service.webhooks import PATH  # noqa: PLC0415 - imports SQLAlchemy
+
     whole = url.rstrip("/").removesuffix(PATH) + PATH
     return of_mlflow(settings).install(name_of(settings), whole, secret)

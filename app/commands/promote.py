@@ -103,8 +103,7 @@ def _take_back(settings: Settings, promoted: Promoted, why: str) -> str:
             return said
     except DsModelsError as error:
         return f"{said}; and the alias {promoted.alias} could not be moved back: {error}"
-    was = f"version {promoted.before}" if promoted.before else "no version"
-    said = f"{said}; the alias {promoted.alias} names {was}, as before"
+    said = f"{said}; the alias {promoted.alias} names {_before(promoted)}, as before"
     try:
         promoting.tidy_after(settings, promoted, f"not promoted: {why}")
     except DsModelsError as error:
@@ -131,22 +130,17 @@ def _show(
 
     if as_json:
         row: dict[str, Any] = {
-            "model": promoted.model,
-            "version": promoted.version,
-            "alias": promoted.alias,
-            "before": promoted.before,
-            "said": promoted.said,
+            **asdict(promoted),
             "offset": None if plan is None else plan.offset,
             "effective": None if plan is None else instant(plan.effective_ms),
             "instances": [asdict(one) for one in found],
         }
         print_rows([row])
         return
-    was = f"version {promoted.before}" if promoted.before else "no version"
     typer.echo(
         printable(
             f"The alias {promoted.alias} of {promoted.model} names version {promoted.version}; "
-            f"before, it named {was}."
+            f"before, it named {_before(promoted)}."
         )
     )
     if plan is None:
@@ -154,3 +148,7 @@ def _show(
         return
     typer.echo(f"It has offset {plan.offset}, and is in force from {instant(plan.effective_ms)}.")
     show_instances(found)
+
+
+def _before(promoted: Promoted) -> str:
+    return f"version {promoted.before}" if promoted.before else "no version"

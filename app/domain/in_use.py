@@ -4,8 +4,6 @@ from collections.abc import Iterable, Sequence
 
 from app.domain.plans import Entry, Plan, PlanTable
 
-_EVER = 2**62  # milliseconds
-
 
 def uses_of(
     version: str, entries: Sequence[Entry], now_ms: int, aliases: Iterable[str]
@@ -20,7 +18,7 @@ def uses_of(
     """
     table = PlanTable.of(entries)
     said = []
-    for number, plan in enumerate(table.due(now_ms, _EVER) if table.plans else ()):
+    for number, plan in enumerate(table.due(now_ms)):
         if plan.announcement.model_version == version:
             said.append(f"it {'comes' if number else 'is'} in force by the plan at {plan.offset}")
     staged = table.staged

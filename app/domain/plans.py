@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 NO_PLAN = -1
 """The offset of no plan at all."""
+_EVER = 2**62  # milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +149,19 @@ Entry = Plan | Void | Staged | Unstaged
 """What counts on the announcement topic."""
 
 
+def last_plan(entries: Iterable[object]) -> Plan | None:
+    """Return the newest plan, voided or not; None if there is none.
+
+    Args:
+        entries: In the order of their offsets; whatever else is among them is passed over.
+    """
+    found = None
+    for one in entries:
+        if isinstance(one, Plan):
+            found = one
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class PlanTable:
     """All plans of one model that are not voided, in the order of their offsets. Immutable.
@@ -243,8 +257,8 @@ class PlanTable:
         bounds = (None, *self._starts, None)
         return bounds[steps[0]], bounds[steps[-1] + 1]
 
-    def due(self, now_ms: int, until_ms: int) -> list[Plan]:
-        """Return the plan in force now, and those that will be until `until_ms`."""
+    def due(self, now_ms: int, until_ms: int = _EVER) -> list[Plan]:
+        """Return the plan in force now, and those that will be, until `until_ms` or ever."""
         first, last = (bisect_right(self._starts, time) for time in (now_ms, until_ms))
         return list(self._in_force[first : last + 1])
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from app.domain.errors import Refused
 from app.domain.plans import Plan, PlanTable
 
-_BEFORE_ALL, _AFTER_ALL = -(2**62), 2**62  # milliseconds
+_BEFORE_ALL = -(2**62)  # milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def rollback_of(table: PlanTable, now_ms: int) -> Rollback:
     if present is None:
         raise Refused("no version is in force: announce one with `python -m app announce`")
     was = table.due(_BEFORE_ALL, now_ms)
-    coming = [plan for plan in table.due(now_ms, _AFTER_ALL) if plan is not present]
+    coming = [plan for plan in table.due(now_ms) if plan is not present]
     for plan in coming:
         if plan.effective_ms == plan.appended_ms + plan.announcement.guard_ms:
             raise Refused(

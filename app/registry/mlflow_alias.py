@@ -2,6 +2,7 @@
 
 from app.domain.errors import ModelUnavailable
 from app.registry.mlflow_errors import Absent, asked
+from app.registry.mlflow_models import MlflowModels
 
 PROMOTED = "ds_models.promoted"
 """A tag of a version: who moved the alias to it last, when and why."""
@@ -13,14 +14,16 @@ class MlflowAlias:
     MLflow has no compare-and-swap of aliases: of two who move it at once, one is last.
 
     Args:
-        tracking_uri: The MLflow server.
+        models: Of the same MLflow server.
+        tracking_uri: That server.
         model: The registered name.
         alias: As `champion`.
     """
 
-    def __init__(self, tracking_uri: str, model: str, alias: str) -> None:
+    def __init__(self, models: MlflowModels, tracking_uri: str, model: str, alias: str) -> None:
         import mlflow  # noqa: PLC0415 - takes seconds
 
+        self._models = models
         self._client = mlflow.MlflowClient(tracking_uri)
         self._tracking_uri = tracking_uri
         self._model = model
@@ -32,12 +35,7 @@ class MlflowAlias:
         Raises:
             ModelUnavailable: MLflow is away.
         """
-        try:
-            with asked(self._model, self._tracking_uri):
-                found = self._client.get_registered_model(self._model).aliases.get(self.name)
-        except Absent:
-            return None
-        return None if found is None else str(found)
+        return (self._models.aliases(self._model) or {}).get(self.name)
 
     def move(self, version: str, said: str) -> None:
         """Have it name a version that is there.

@@ -37,12 +37,20 @@ def asked(what: str, tracking_uri: str) -> Iterator[None]:
     except Exception as error:
         if code(error) == "RESOURCE_DOES_NOT_EXIST":
             raise Absent(what) from error
-        said = reason(error)
         if code(error) == "INVALID_PARAMETER_VALUE":
-            raise ValueError(said) from error
-        raise ModelUnavailable(
-            without_passwords(f"{what}: {said} (MLflow at {tracking_uri})")
-        ) from error
+            raise ValueError(reason(error)) from error
+        raise unavailable(what, error, tracking_uri) from error
+
+
+def unavailable(what: str, error: Exception, tracking_uri: str) -> ModelUnavailable:
+    """Return what to raise where MLflow is away, or fails.
+
+    >>> str(unavailable("m version 1", ValueError("no such run"), "http://u:pw@h:5000"))
+    'm version 1: no such run (MLflow at http://u:***@h:5000)'
+    """
+    return ModelUnavailable(
+        without_passwords(f"{what}: {reason(error)} (MLflow at {tracking_uri})")
+    )
 
 
 def code(error: Exception) -> str | None:

@@ -19,7 +19,7 @@ from app.domain.records import FEATURES
 from app.domain.scoring import Predict, score
 from app.domain.secrets import without_passwords
 from app.registry.brought_code import alone
-from app.registry.mlflow_errors import reason
+from app.registry.mlflow_errors import unavailable
 from app.registry.policy import Policy, require_inside
 
 RETIRED = "ds_models.retired"
@@ -275,8 +275,7 @@ class MlflowModels:
         return metadata
 
     def _unavailable(self, what: str, error: Exception) -> ModelUnavailable:
-        said = f"{what}: {reason(error)} (MLflow at {self._tracking_uri})"
-        return ModelUnavailable(without_passwords(said))
+        return unavailable(what, error, self._tracking_uri)
 
 
 def _inside_of(model: Any) -> Any:

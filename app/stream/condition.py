@@ -6,8 +6,6 @@ from app.domain.plans import Announcement, Plan, PlanTable, Staged
 from app.stream.batches import Hold
 from app.telemetry.metrics import Served, Staging, State
 
-_EVER = 2**62  # milliseconds
-
 
 def condition(
     table: PlanTable,
@@ -56,7 +54,7 @@ def condition(
         table_is_read=table_is_read,
         waits_for=waits_for,
         in_force=None if plan is None else _served(plan),
-        coming=tuple(_served(one) for one in table.due(now_ms, _EVER) if one is not plan),
+        coming=tuple(_served(one) for one in table.due(now_ms) if one is not plan),
         loaded=tuple(
             Served(one.model_name, one.model_version, offsets.get(one.digest, -1)) for one in loaded
         ),

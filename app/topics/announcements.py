@@ -15,7 +15,16 @@ import msgspec
 from cloudevents.core.bindings.kafka import KafkaMessage, from_kafka_event, to_binary_event
 from cloudevents.core.v1.event import CloudEvent
 
-from app.domain.plans import NO_PLAN, Announcement, Entry, Plan, Staged, Unstaged, Void
+from app.domain.plans import (
+    NO_PLAN,
+    Announcement,
+    Entry,
+    Plan,
+    Staged,
+    Unstaged,
+    Void,
+    last_plan,
+)
 from app.domain.voids import objection
 from app.topics.messages import Message
 
@@ -266,7 +275,8 @@ def newest_plan(entries: Iterable[Entry | Ignored]) -> int:
     Args:
         entries: In the order of their offsets.
     """
-    return max((one.offset for one in entries if isinstance(one, Plan)), default=NO_PLAN)
+    newest = last_plan(entries)
+    return NO_PLAN if newest is None else newest.offset
 
 
 def read_all(messages: Iterable[Message], model_name: str) -> list[Entry | Ignored]:

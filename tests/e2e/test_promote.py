@@ -19,8 +19,7 @@ def test_of_three_under_load_none_holds_and_each_serves_it_in_the_end(
 ) -> None:
     registry = Registry(world, tracking_uri)
     first, second = trained.linear, trained.forest
-    registry.move(first)
-    assert app(world, "reconcile", "--once").returncode == 0
+    registry.serve(first)
     with (
         real_instance(world, tmp_path / "a.log") as a,
         real_instance(world, tmp_path / "b.log") as b,
@@ -58,8 +57,7 @@ def test_if_one_of_three_cannot_load_it_the_alias_and_the_plan_are_as_before(
 ) -> None:
     registry = Registry(world, tracking_uri)
     first, second = trained.linear, trained.forest
-    registry.move(first)
-    assert app(world, "reconcile", "--once").returncode == 0
+    registry.serve(first)
     before = world.environment
     with real_instance(world, tmp_path / "a.log"), real_instance(world, tmp_path / "b.log"):
         world.environment = before | TOO_SMALL

@@ -30,6 +30,11 @@ class Registry:
     def move(self, version: str) -> None:
         self._client.set_registered_model_alias(MODEL, ALIAS, version)
 
+    def serve(self, version: str) -> None:
+        """Move the alias, and have the topic agree."""
+        self.move(version)
+        assert app(self._world, "reconcile", "--once").returncode == 0
+
     @property
     def alias(self) -> str:
         return str(self._client.get_model_version_by_alias(MODEL, ALIAS).version)
@@ -122,8 +127,7 @@ def test_a_version_that_one_instance_cannot_load_is_given_up_and_said(
 ) -> None:
     registry = Registry(world, tracking_uri)
     first, second = trained.linear, trained.forest
-    registry.move(first)
-    assert app(world, "reconcile", "--once").returncode == 0
+    registry.serve(first)
     before, world.environment = world.environment, world.environment | TOO_SMALL
     with real_instance(world, tmp_path / "a.log") as instance:
         world.environment = before
@@ -136,6 +140,5 @@ def test_a_version_that_one_instance_cannot_load_is_given_up_and_said(
         assert f"Version {second}, staged at offset 2, was given up" in done.stdout
         assert "the policy refuses it" in done.stderr
         assert registry.announced() == [first]
-        registry.move(first)
-        assert app(world, "reconcile", "--once").returncode == 0
+        registry.serve(first)
         assert instance.stop() == 0

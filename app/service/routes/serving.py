@@ -1,5 +1,7 @@
 """Stage a version, promote one, and roll back."""
 
+from collections.abc import Callable
+from dataclasses import asdict
 from typing import Annotated
 
 import orjson
@@ -31,6 +33,17 @@ def router(parts: Parts) -> APIRouter:
     """Return the routes."""
     routes = APIRouter(tags=["serving"])
     serving = parts.serving
+
+    def moved(
+        request: Request,
+        change: Change,
+        key: str | None,
+        asked: str,
+        work: Callable[[Claim], Answer],
+    ) -> Response:
+        answer = once(parts, request, change, key, asked, work)
+        parts.look_again()
+        return answer
 
     @routes.post(
         "/models/{name}/versions/{version}/stage",
@@ -88,20 +101,10 @@ def router(parts: Parts) -> APIRouter:
 
         def work(_claim: Claim) -> Answer:
             done = serving.promote(version, change.caller.name, change.why)
-            return _accepted(
-                Promotion(
-                    model=name,
-                    version=done.version,
-                    alias=done.alias,
-                    before=done.before,
-                    said=done.said,
-                )
-            )
+            return _accepted(Promotion(**asdict(done)))
 
         asked = digest("promote", name, version, change.why or "")
-        answer = once(parts, request, change, idempotency_key, asked, work)
-        parts.look_again()
-        return answer
+        return moved(request, change, idempotency_key, asked, work)
 
     @routes.post(
         "/models/{name}/rollback",
@@ -126,11 +129,7 @@ def router(parts: Parts) -> APIRouter:
             change.target = f"{name}/{done.version}"
             return _accepted(
                 RolledBack(
-                    model=name,
-                    version=done.version,
-                    alias=done.alias,
-                    before=done.before,
-                    said=done.said,
+                    **asdict(done),
                     instead_of=rollback.present.announcement.model_version,
                     as_at_offset=rollback.target.offset,
                     offset=None if plan is None else plan.offset,
@@ -138,9 +137,7 @@ def router(parts: Parts) -> APIRouter:
             )
 
         asked = digest("rollback", name, change.why or "", instead_of or "")
-        answer = once(parts, request, change, idempotency_key, asked, work)
-        parts.look_again()
-        return answer
+        return moved(request, change, idempotency_key, asked, work)
 
     return routes
 

@@ -10,7 +10,6 @@ from app.domain.plans import Plan, PlanTable
 from app.domain.times import instant
 from app.topics.status import Heard, Report
 
-_EVER = 2**62  # milliseconds
 _FORGOTTEN_AFTER_MS = 3_600_000
 
 
@@ -108,7 +107,7 @@ def status_of(
             for number in range(partitions)
         ),
         in_force=plan,
-        coming=tuple(one for one in table.due(now_ms, _EVER) if one is not plan),
+        coming=tuple(one for one in table.due(now_ms) if one is not plan),
         instances=tuple(h for h in instances if now_ms - h.appended_ms <= _FORGOTTEN_AFTER_MS),
     )
 
