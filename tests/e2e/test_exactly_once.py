@@ -67,6 +67,8 @@ def test_two_instances_killed_at_random_under_load_answer_each_record_once(
         done.set()
         sender.join()
         world.wait_for_answers(sent[0], timeout_s=90)
+        for instance in instances:  # the last one may have been started a moment ago
+            instance.wait_for_event("operator_port.listens")
         assert [instance.stop() for instance in instances] == [0, 0]
     finally:
         done.set()

@@ -119,6 +119,7 @@ POINTS: dict[str, tuple[Any, str, Callable[[int], Wrapper]]] = {
 
 
 def main() -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # as `run` does, until the stream's own
     found = settings.read()
     logs.set_up(found.log.level, found.log.format)
     if fault := os.environ.get("FAULT"):
