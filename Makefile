@@ -11,7 +11,7 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-builtin-rules
 
 PACKAGES := $(wildcard app/__init__.py models/__init__.py infrastructure/__init__.py)
-LOCK := $(RUN) -m uv --quiet pip compile pyproject.toml --universal --python-version 3.11 \
+LOCK := $(RUN) -m uv --quiet pip compile --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-emit-find-links \
 	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade,)
 
@@ -46,12 +46,29 @@ format: setup ## format the code, and repair what ruff can repair
 
 .PHONY: lock
 lock: setup ## compile requirements*.txt from pyproject.toml; UPGRADE=1 takes the newest versions
-	$(LOCK) --output-file requirements.txt
-	$(LOCK) --all-extras --constraint requirements.txt --output-file requirements-dev.txt
+	$(LOCK) pyproject.toml --output-file requirements.txt \
+		--extra mlflow-login --extra postgresql --extra s3
+	$(LOCK) pyproject.toml --all-extras --constraint requirements.txt \
+		--output-file requirements-dev.txt
+	$(LOCK) infrastructure/requirements-build.in \
+		--output-file infrastructure/requirements-build.txt
 
 .PHONY: bench
 bench: setup ## measure the stream against a plain loop
 	$(RUN) -m tests.benchmarks.stream_against_loop
+
+# --- containers: podman, or docker where it is not there ---
+ENGINE ?= $(shell command -v podman || command -v docker || echo podman)
+IMAGE ?= localhost/ds-models:dev
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+REVISION = $(shell git rev-parse HEAD)$(shell test -z "$$(git status --porcelain)" || echo -dirty)
+
+.PHONY: image image-test
+image: ## build the image that serves every role; IMAGE=… names it
+	BUILDAH_FORMAT=docker $(ENGINE) build --file infrastructure/Containerfile --tag $(IMAGE) \
+		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) .
+image-test: setup ## check that image: its user, its layers, how it ends
+	DS_MODELS_IMAGE=$(IMAGE) ENGINE=$(ENGINE) $(RUN) -m pytest tests/image
 
 .PHONY: kafka-up kafka-down mlflow-up mlflow-down
 kafka-up: setup ## start a broker that stays (none if KAFKA_BOOTSTRAP_SERVERS names one)
