@@ -101,7 +101,7 @@ programs:
 	else \
 		$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
 			{ echo 'venv is missing: apt-get install python3-venv' >&2; missing=1; }; \
-		$(PYTHON) -m infrastructure.kafka.java || missing=1; \
+		$(PYTHON) -m infrastructure.java || missing=1; \
 	fi; \
 	exit $$missing
 

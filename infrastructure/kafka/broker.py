@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, ClassVar
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from infrastructure.kafka.jars import ensure_jars, kafka_version
-from infrastructure.kafka.java import find_java
+from infrastructure.java import find_java
+from infrastructure.kafka.jars import JARS
 from infrastructure.local_server import LocalServer
 from infrastructure.processes import (
     LOOPBACK,
@@ -85,13 +85,13 @@ class Broker(LocalServer):
     @property
     def description(self) -> str:
         """What runs, and where, in one line."""
-        return f"Apache Kafka {kafka_version()} (KRaft), local Java, {self.bootstrap_servers}"
+        return f"Apache Kafka {JARS.version} (KRaft), local Java, {self.bootstrap_servers}"
 
     def prepare(self) -> tuple[Sequence[str], Mapping[str, str]]:
         """Bring the jars, write the settings, and format the storage if there is none yet."""
         environment = dict(os.environ)
         java = find_java(environment)
-        classpath = f"{ensure_jars(environment)}/*"
+        classpath = f"{JARS.ensure(environment)}/*"
         logging = f"-Dlog4j2.configurationFile={_LOG4J.as_uri()}"
         settings = self.data_folder / "server.properties"
         settings.write_text(

@@ -12,10 +12,10 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 from infrastructure.commands import Record, Service
 from infrastructure.given import Given
+from infrastructure.java import find_java, find_maven
 from infrastructure.kafka.broker import Broker
 from infrastructure.kafka.choice import choose
-from infrastructure.kafka.jars import HOME, ensure_jars, kafka_version
-from infrastructure.kafka.java import find_java, find_maven
+from infrastructure.kafka.jars import JARS
 from infrastructure.local_server import LocalServer
 from infrastructure.processes import (
     InfrastructureError,
@@ -148,7 +148,7 @@ def test_a_killed_parent_leaves_no_broker(tmp_path: Path) -> None:
 def test_the_broker_says_what_it_is_before_it_runs(tmp_path: Path) -> None:
     broker = Broker(tmp_path)
     assert broker.description == (
-        f"Apache Kafka {kafka_version()} (KRaft), local Java, {broker.bootstrap_servers}"
+        f"Apache Kafka {JARS.version} (KRaft), local Java, {broker.bootstrap_servers}"
     )
     assert not broker.running
 
@@ -239,7 +239,7 @@ def test_jars_are_brought_once_although_two_ask_at_the_same_time(tmp_path: Path)
     )
     environment = {**os.environ, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
     asked = [
-        threading.Thread(target=ensure_jars, args=(environment, tmp_path / "home"))
+        threading.Thread(target=JARS.ensure, args=(environment, tmp_path / "home"))
         for _ in range(4)
     ]
     for thread in asked:
@@ -247,7 +247,7 @@ def test_jars_are_brought_once_although_two_ask_at_the_same_time(tmp_path: Path)
     for thread in asked:
         thread.join()
 
-    folder = ensure_jars({"PATH": ""}, tmp_path / "home")
+    folder = JARS.ensure({"PATH": ""}, tmp_path / "home")
 
     assert (folder / "kafka.jar").exists()
     assert (tmp_path / "calls").read_text() == "called\n"
@@ -257,12 +257,12 @@ def test_a_failure_of_maven_names_its_log_and_is_tried_again(tmp_path: Path) -> 
     executable(tmp_path / "mvn", "echo no network; exit 1")
     for _ in range(2):
         with pytest.raises(InfrastructureError, match=r"see .*/maven\.log"):
-            ensure_jars({"PATH": str(tmp_path)}, tmp_path / "home")
+            JARS.ensure({"PATH": str(tmp_path)}, tmp_path / "home")
     assert (tmp_path / "home" / "maven.log").read_text() == "no network\n"
 
 
 def test_the_jars_lie_where_git_does_not_look() -> None:
-    assert HOME.parent.name == ".local"
+    assert JARS.home.parent.name == ".local"
 
 
 # --- the life of any local server ---

@@ -1,4 +1,4 @@
-"""The Java programs that the local broker needs, found or named in one line."""
+"""The Java programs that local servers need, found or named in one line."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def find_java(environment: Mapping[str, str]) -> str:
 
 
 def find_maven(environment: Mapping[str, str]) -> str:
-    """Return the path of `mvn`, which brings the broker's jars.
+    """Return the path of `mvn`, which brings jars.
 
     Raises:
         InfrastructureError: There is none in PATH.

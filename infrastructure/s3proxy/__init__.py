@@ -1,0 +1,1 @@
+"""A real S3-compatible store from its own jars, for tests and development."""
