@@ -68,7 +68,19 @@ image: ## build the image that serves every role; IMAGE=… names it
 	BUILDAH_FORMAT=docker $(ENGINE) build --file infrastructure/Containerfile --tag $(IMAGE) \
 		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) .
 image-test: setup ## check that image: its user, its layers, how it ends
-	DS_MODELS_IMAGE=$(IMAGE) ENGINE=$(ENGINE) $(RUN) -m pytest tests/image
+	IMAGE_UNDER_TEST=$(IMAGE) ENGINE=$(ENGINE) $(RUN) -m pytest tests/image
+
+COMPOSE ?= $(if $(findstring podman,$(ENGINE)),$(abspath .venv/bin/podman-compose),docker compose)
+
+.PHONY: stack-env stack-up stack-down stack-test
+stack-env: setup ## write the secrets of the stack, made at random, into infrastructure/.env
+	@$(RUN) -m infrastructure.stack.environment
+stack-up: stack-env image ## start the whole product in containers; STREAMS=3 for three of the stream
+	cd infrastructure && $(COMPOSE) up -d --scale stream=$(or $(STREAMS),1)
+stack-down: setup ## end them; VOLUMES=1 removes their data too
+	cd infrastructure && $(COMPOSE) down --remove-orphans $(if $(VOLUMES),--volumes,)
+stack-test: setup ## try a stack of its own, from nothing to nothing: load, scale, kill, restart
+	ENGINE=$(ENGINE) COMPOSE="$(COMPOSE)" $(RUN) -m tests.stack
 
 .PHONY: kafka-up kafka-down mlflow-up mlflow-down
 kafka-up: setup ## start a broker that stays (none if KAFKA_BOOTSTRAP_SERVERS names one)

@@ -17,6 +17,8 @@ from infrastructure.kafka import choice as kafka_choice
 from infrastructure.kafka.broker import Broker
 from infrastructure.mlflow_server import choice as mlflow_choice
 from infrastructure.mlflow_server.server import MLflowServer
+from tests.harness import postgresql
+from tests.harness.engine import EngineBroker, engine
 from tests.harness.world import World
 
 # A loaded machine is no reason to fail; and CI tries the same examples each time.
@@ -35,7 +37,9 @@ def _folder() -> Path:
 
 
 @cache
-def _broker() -> kafka_choice.GivenBroker | Broker:
+def _broker() -> kafka_choice.GivenBroker | Broker | EngineBroker:
+    if kafka_choice.VARIABLE not in os.environ and engine() is not None:
+        return EngineBroker()
     return kafka_choice.choose(os.environ, _folder() / "kafka", owned=True)
 
 
@@ -55,7 +59,11 @@ def pytest_configure() -> None:
 
 
 def pytest_report_header() -> list[str]:
-    return [f"kafka: {_broker().description}", f"mlflow: {_mlflow().description}"]
+    return [
+        f"kafka: {_broker().description}",
+        f"mlflow: {_mlflow().description}",
+        f"postgresql: {postgresql.description()}",
+    ]
 
 
 def pytest_unconfigure() -> None:

@@ -60,6 +60,13 @@ log.cleaner.dedupe.buffer.size=16777216
 """
 
 
+def settings(host: str, port: int, controller_port: int) -> dict[str, str]:
+    """Return the settings of such a broker, which listens at a host's ports."""
+    text = _SETTINGS.format(host=host, port=port, controller_port=controller_port)
+    lines = (line for line in text.splitlines() if not line.startswith("#"))
+    return dict(line.split("=", 1) for line in lines)
+
+
 class Broker(LocalServer):
     """A broker on free ports of 127.0.0.1, with its data and its log in `data_folder`.
 
@@ -93,15 +100,14 @@ class Broker(LocalServer):
         java = find_java(environment)
         classpath = f"{JARS.ensure(environment)}/*"
         logging = f"-Dlog4j2.configurationFile={_LOG4J.as_uri()}"
-        settings = self.data_folder / "server.properties"
-        settings.write_text(
-            _SETTINGS.format(host=LOOPBACK, port=self._port, controller_port=self._controller_port)
-        )
+        file = self.data_folder / "server.properties"
+        given = settings(LOOPBACK, self._port, self._controller_port)
+        file.write_text("".join(f"{name}={value}\n" for name, value in given.items()))
         if not (self.data_folder / "log" / "meta.properties").exists():
             quick = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
-            self._format([java, *quick, logging, "-cp", classpath], settings)
+            self._format([java, *quick, logging, "-cp", classpath], file)
         command = [java, "-Xmx512m", "-Djava.awt.headless=true", logging, "-cp", classpath]
-        return [*command, "kafka.Kafka", str(settings)], environment
+        return [*command, "kafka.Kafka", str(file)], environment
 
     def answers(self) -> bool:
         """Say whether the broker tells its topics."""
@@ -116,12 +122,12 @@ class Broker(LocalServer):
         except KafkaException:
             return False
 
-    def _format(self, java: Sequence[str], settings: Path) -> None:
+    def _format(self, java: Sequence[str], file: Path) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}"]
         with self.log.open("ab") as output:
             done = subprocess.run(
-                [*java, *tool, f"--config={settings}"],
+                [*java, *tool, f"--config={file}"],
                 cwd=self.data_folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

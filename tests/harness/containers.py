@@ -49,6 +49,14 @@ def inspected(what: str, name: str) -> dict[str, Any]:
     return found
 
 
+def logs(container: str) -> str:
+    """Return what a container has printed."""
+    done = subprocess.run(
+        [str(ENGINE), "logs", container], capture_output=True, text=True, check=True
+    )
+    return done.stdout + done.stderr
+
+
 class Container:
     """A container under way; it is gone at the end.
 
@@ -63,10 +71,7 @@ class Container:
         self._id = engine("run", "--detach", *HARDENED, *given, image, *command).splitlines()[-1]
 
     def logs(self) -> str:
-        done = subprocess.run(
-            [str(ENGINE), "logs", self._id], capture_output=True, text=True, check=True
-        )
-        return done.stdout + done.stderr
+        return logs(self._id)
 
     @property
     def running(self) -> bool:

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the machine's own packages, for the tests that need one."""
+"""A PostgreSQL server for the tests that need one: by testcontainers, or the machine's own."""
 
 import importlib.util
 import os
@@ -7,10 +7,11 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from infrastructure.processes import free_ports
+from tests.harness import engine
 from tests.harness.world import until
 
 _DEBIAN = Path("/usr/lib/postgresql")
@@ -18,6 +19,8 @@ _DEBIAN = Path("/usr/lib/postgresql")
 
 def why_not() -> str | None:
     """Say why there can be no server here, None if there can."""
+    if engine.engine() is not None:
+        return None
     if _program("postgres") is None or _program("initdb") is None:
         return "PostgreSQL is not installed"
     if importlib.util.find_spec("psycopg") is None:
@@ -25,9 +28,20 @@ def why_not() -> str | None:
     return None
 
 
-@contextmanager
-def server() -> Iterator[str]:
+def description() -> str:
+    """Say in one line what the tests get."""
+    if engine.engine() is not None:
+        return f"{engine.POSTGRESQL} by testcontainers, {engine.engine()}"
+    return why_not() or f"local, {_program('postgres')}"
+
+
+def server() -> AbstractContextManager[str]:
     """Have an empty server; yield the address of its database as SQLAlchemy reads it."""
+    return _local() if engine.engine() is None else engine.postgresql()
+
+
+@contextmanager
+def _local() -> Iterator[str]:
     user = "nobody" if os.geteuid() == 0 else None  # it refuses to run as root
     folder = Path(tempfile.mkdtemp(prefix="ds-models-postgresql-"))
     if user is not None:

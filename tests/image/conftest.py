@@ -1,4 +1,4 @@
-"""The image under test: the one that DS_MODELS_IMAGE names, as `make image-test` does."""
+"""The image under test: the one that IMAGE_UNDER_TEST names, as `make image-test` does."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if "DS_MODELS_IMAGE" in os.environ:
+    if "IMAGE_UNDER_TEST" in os.environ:
         return
     why = pytest.mark.skip(reason="no image to test: `make image image-test`")
     for item in items:
@@ -19,4 +19,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def image() -> str:
-    return os.environ["DS_MODELS_IMAGE"]
+    return os.environ["IMAGE_UNDER_TEST"]

@@ -120,7 +120,7 @@ def test_the_stream_drains_at_sigterm_and_what_it_answered_is_committed(
     with Container(image, environment=environment) as container:
         flowing.start()
         try:
-            until(lambda: len(world.answers()) > 500 or not container.running, 120, "answers")
+            until(lambda: sum(_committed(world)) > 500 or not container.running, 120, "answers")
             assert container.running, container.logs()
             assert container.is_healthy()
             code = container.stop()

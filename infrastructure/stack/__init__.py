@@ -1,0 +1,1 @@
+"""What the stack of compose.yaml needs beside its containers."""

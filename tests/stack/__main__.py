@@ -1,0 +1,177 @@
+"""`make stack-test`: a whole stack from nothing to nothing, under load, with what goes wrong.
+
+Build, up, train and register into PostgreSQL and S3, promote, 50,000 records with bad ones; under
+that flow from one container of the stream to three, one killed, another version promoted, the
+broker restarted, and back to one. At the end each record has exactly one answer, by the right
+version; and nothing is left. The last line gives the sums. KEEP=1 leaves the stack running.
+"""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from tests.harness.containers import engine
+from tests.harness.world import MODEL, World, until
+from tests.stack.stack import ROOT, Stack, crash, volumes
+
+RECORDS, RATE, BAD = 50_000, 500, 0.02
+IMAGE = "localhost/ds-models:stack-test"
+FOLDER = ROOT / ".local" / "stack-test"
+CONSOLE = Console(highlight=False, soft_wrap=True)
+
+
+class StackWorld(World):
+    """The stack's topics, whose names are the product's own."""
+
+    def __init__(self, stack: Stack, folder: Path) -> None:
+        super().__init__(stack.bootstrap_servers, folder)
+        self.environment = {**stack.client, "DS_MODELS_CONFIG": str(ROOT / "config")}
+
+
+class Flow:
+    """`produce`, on its way beside us."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.made: dict[str, Any] = {}
+        self._stack = stack
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    @property
+    def flows(self) -> bool:
+        return self._thread.is_alive()
+
+    def wait(self) -> dict[str, Any]:
+        self._thread.join()
+        assert self.made, "the records were not sent"
+        return self.made
+
+    def _run(self) -> None:
+        self.made = self._stack.app(
+            "produce", *("--count", str(RECORDS), "--rate", str(RATE), "--bad", str(BAD))
+        )
+
+
+@contextmanager
+def step(what: str) -> Iterator[None]:
+    """Say what is done, and how long it took."""
+    began = time.monotonic()
+    CONSOLE.print(f"{what} …", style="bold")
+    yield
+    CONSOLE.print(f"  [green]done[/] in {time.monotonic() - began:.0f} s")
+
+
+def train(stack: Stack, kind: str) -> str:
+    """Train and register a version outside the stack, as a data scientist does."""
+    pickle = str(FOLDER / f"{kind}.pkl")
+    options = ("--kind", kind, "--months", "500", "--output", pickle)
+    made = stack.app(*options, "--no-alias", "--no-announce",
+                     script="models/train_and_register_model.py")  # fmt: skip
+    return str(made["version"])
+
+
+def promote(stack: Stack, version: str) -> None:
+    stack.app("promote", MODEL, version, "--wait")
+
+
+def live(stack: Stack) -> int:
+    """Return how many instances of the stream answer records."""
+    return sum(bool(one["live"] and one["lag"]) for one in stack.status()["instances"])
+
+
+def is_healthy(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=2) as answer:  # noqa: S310 - loopback
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def run(stack: Stack) -> str:
+    """Do it all; return the line with the sums."""
+    with step("build the image"):
+        subprocess.run(["make", "--silent", "image", f"IMAGE={IMAGE}"], cwd=ROOT, check=True,  # noqa: S607
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    with step("start the stack"):
+        stack.up(1)
+        until(lambda: is_healthy(f"{stack.registry}/healthz"), 180, "the registry service")
+    with step("train and register two versions"):
+        first, second = train(stack, "linear"), train(stack, "forest")
+        kept = stack.query("select count(*) from model_versions")
+        (store,) = stack.containers("s3")
+        files = engine("exec", store, "find", "/data/models", "-type", "f").splitlines()
+        assert int(kept) == 2, kept
+        assert len(files) > 4, files
+        CONSOLE.print(f"  2 versions in PostgreSQL, {len(files)} files in S3")
+    with step(f"promote version {first}"):
+        promote(stack, first)
+    world = StackWorld(stack, FOLDER)
+    flow = Flow(stack)
+    with step("one container of the stream becomes three, under flow"):
+        stack.up(3)
+        until(lambda: live(stack) == 3, 180, "three instances")
+    with step("one of them is killed"):
+        crash(stack.containers("stream")[1])
+        until(lambda: live(stack) == 3, 180, "three instances again")
+    with step(f"promote version {second}"):
+        promote(stack, second)
+    with step("the broker restarts"):
+        assert flow.flows, "the records were all sent before the broker restarted"
+        engine("restart", *stack.containers("kafka"))
+        until(lambda: live(stack) == 3, 180, "three instances after the restart")
+    with step("three become one"):
+        stack.up(1)
+        until(lambda: live(stack) == 1, 180, "one instance")
+    with step("the rest is sent and answered"):
+        sent = flow.wait()
+        world.wait_for_answers(sent["records"], 300)
+        found = world.assert_each_answered_once()
+    versions = Counter(signal.model_version for _, signal in found.signals)
+    assert set(versions) == {first, second}, versions
+    assert len(found.signals) == sent["good"], (len(found.signals), sent)
+    assert len(found.letters) == sum(sent["bad"].values()), (len(found.letters), sent)
+    by_version = ", ".join(f"{count:,} by version {name}" for name, count in versions.items())
+    return (
+        f"{sent['records']:,} records = {len(found.signals):,} signals ({by_version}) + "
+        f"{len(found.letters):,} dead letters; none missing, none twice"
+    )
+
+
+def main() -> int:
+    """Run it; tidy up whatever happens."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    stack = Stack(FOLDER, IMAGE)
+    with step("bring what the S3 store is built from"):
+        subprocess.run([sys.executable, "-m", "infrastructure.stack.environment", "--no-secrets"],
+                       cwd=ROOT, check=True)  # fmt: skip
+    stack.down()  # of a run that was cut off
+    before = volumes()
+    try:
+        sums = run(stack)
+    except AssertionError as error:
+        CONSOLE.print(f"[red]failed[/]: {error}", markup=True)
+        CONSOLE.print(stack.last_words())
+        return 1
+    finally:
+        if "KEEP" not in os.environ:
+            stack.down()
+    if "KEEP" not in os.environ:
+        left = [*stack.leftovers(), *(volumes() - before)]
+        assert left == [], left
+        CONSOLE.print("nothing is left: no container, no network, no volume")
+    CONSOLE.print(sums, style="bold green")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,146 @@
+"""A stack of compose.yaml of one's own: another name, free ports, secrets of its own."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from infrastructure.processes import free_ports
+from infrastructure.stack import environment
+from tests.harness.containers import engine, logs
+from tests.harness.world import MODEL
+
+ROOT = Path(__file__).parents[2]
+PORTS = ("KAFKA_PORT", "MLFLOW_PORT", "REGISTRY_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT")
+
+
+class Stack:
+    """The stack's containers, by way of compose and of the engine itself.
+
+    Args:
+        folder: For the file with its secrets, and for what its commands print.
+        image: What is run.
+    """
+
+    project = "ds-models-test"
+
+    def __init__(self, folder: Path, image: str) -> None:
+        self._image = image
+        self._log = folder / "compose.log"
+        self._file = folder / "stack.env"
+        self._file.unlink(missing_ok=True)
+        ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
+        environment.write(self._file, {**ports, "IMAGE": image})
+        lines = self._file.read_text().splitlines()
+        self._values = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+
+    @property
+    def bootstrap_servers(self) -> str:
+        return f"127.0.0.1:{self._values['KAFKA_PORT']}"
+
+    @property
+    def client(self) -> dict[str, str]:
+        """What our commands outside the containers need to know."""
+        return {
+            "KAFKA_BOOTSTRAP_SERVERS": self.bootstrap_servers,
+            "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{self._values['MLFLOW_PORT']}",
+            "MLFLOW_TRACKING_USERNAME": self._values["MLFLOW_TRACKING_USERNAME"],
+            "MLFLOW_TRACKING_PASSWORD": self._values["MLFLOW_TRACKING_PASSWORD"],
+            "DS_MODELS_MODEL__NAME": MODEL,
+            "PYTHONWARNINGS": "ignore",
+        }
+
+    @property
+    def registry(self) -> str:
+        return f"http://127.0.0.1:{self._values['REGISTRY_PORT']}"
+
+    def compose(self, *arguments: str) -> None:
+        """Run compose to its end.
+
+        Raises:
+            AssertionError: It failed; with the end of what it printed.
+        """
+        command = [
+            *os.environ["COMPOSE"].split(),
+            *("--project-name", self.project, "--env-file", str(self._file)),
+            *("--file", str(ROOT / "infrastructure" / "compose.yaml"), *arguments),
+        ]
+        with self._log.open("ab") as log:
+            done = subprocess.run(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT, check=False
+            )
+        assert done.returncode == 0, f"{arguments}:\n{self._log.read_text()[-3000:]}"
+
+    def up(self, streams: int) -> None:
+        """Start what does not run yet; so many containers of the stream."""
+        self.compose("up", "-d", "--scale", f"stream={streams}")
+
+    def down(self) -> None:
+        """Remove all of it, with its data."""
+        self.compose("down", "--volumes", "--remove-orphans")
+
+    def containers(self, service: str) -> list[str]:
+        """Return the ids of the containers of a service that run."""
+        ours = f"label=com.docker.compose.project={self.project}"
+        which = f"label=com.docker.compose.service={service}"
+        return engine("ps", "--quiet", "--filter", ours, "--filter", which).split()
+
+    def last_words(self) -> str:
+        """Return the end of each container's log."""
+        names = engine("ps", "--all", "--format", "{{.Names}}").split()
+        ours = [name for name in names if name.startswith(self.project)]
+        return "\n".join(f"== {name}\n{logs(name)[-3000:]}" for name in ours)
+
+    def leftovers(self) -> list[str]:
+        """Return the names of containers, volumes and networks that bear our name."""
+        found = [
+            *engine("ps", "--all", "--format", "{{.Names}}").split(),
+            *engine("volume", "ls", "--format", "{{.Name}}").split(),
+            *engine("network", "ls", "--format", "{{.Name}}").split(),
+        ]
+        return [name for name in found if name.startswith(self.project)]
+
+    def app(self, *arguments: str, script: str | None = None) -> dict[str, Any]:
+        """Run one of our commands or scripts outside the containers; return its last JSON row."""
+        done = self._run(*arguments, "--json", script=script)
+        assert done.returncode == 0, f"{arguments}: {done.stdout[-2000:]}{done.stderr[-3000:]}"
+        found = json.loads(done.stdout.splitlines()[-1])
+        assert isinstance(found, dict)
+        return found
+
+    def status(self) -> dict[str, Any]:
+        """Return what `status` says, be it well or not."""
+        found = json.loads(self._run("status", "--json").stdout.splitlines()[-1])
+        assert isinstance(found, dict)
+        return found
+
+    def _run(self, *arguments: str, script: str | None = None) -> subprocess.CompletedProcess[str]:
+        what = ("-m", "app") if script is None else (script,)
+        return subprocess.run(
+            [str(ROOT / ".venv/bin/python"), *what, *arguments],
+            env={**os.environ, **self.client},
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+
+    def query(self, statement: str) -> str:
+        """Ask the stack's PostgreSQL."""
+        (container,) = self.containers("postgres")
+        who = ("--username=mlflow", "--dbname=mlflow")
+        return engine("exec", container, "psql", *who, "--tuples-only", "--command", statement)
+
+
+def crash(container: str) -> None:
+    """Kill a container's process from outside, as a machine would that runs out of memory."""
+    pid = int(engine("inspect", "--format", "{{.State.Pid}}", container))
+    os.kill(pid, 9)
+
+
+def volumes() -> set[str]:
+    """Return the names of all volumes, those without a name of their own too."""
+    return set(engine("volume", "ls", "--format", "{{.Name}}").split())
