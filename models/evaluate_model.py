@@ -7,7 +7,6 @@ Puts nothing in force. `docs/quality-gate.md` has the rule.
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.domain.errors import ModelRefused, Refused
-from models.command_line import AsJson, run
+from models.command_line import AsJson, run, tell_workflow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,7 +117,8 @@ def main(
         held_out.price.size,
     )
     report.show(as_json=as_json)
-    report.tell_workflow(os.environ)
+    outputs = {"verdict": judgement.verdict, "why": judgement.why}
+    tell_workflow(outputs, report.markdown())
     if judgement.verdict == "failed":
         raise Refused(f"version {version} must not take over: {judgement.why}")
 

@@ -1,9 +1,8 @@
-"""What the quality gate tells: a table for people, JSON for programs, and files for a workflow."""
+"""What the quality gate tells: a table for people, JSON for programs, Markdown for a page."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -73,15 +72,6 @@ class Report:
         table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
         verdict = f"**{self.judgement.verdict}**: {self.judgement.why}."
         return f"### {self._title()}\n\n{table}\n\n{verdict}\n"
-
-    def tell_workflow(self, environment: Mapping[str, str]) -> None:
-        """Append to the files that a workflow's step is given, if it is one."""
-        if summary := environment.get("GITHUB_STEP_SUMMARY"):
-            with Path(summary).open("a") as page:
-                page.write(self.markdown())
-        if outputs := environment.get("GITHUB_OUTPUT"):
-            with Path(outputs).open("a") as file:
-                file.write(f"verdict={self.judgement.verdict}\nwhy={self.judgement.why}\n")
 
     def _title(self) -> str:
         against = self._opponent() or "no other"
