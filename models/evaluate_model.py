@@ -95,6 +95,7 @@ def main(
 
     read = settings.read()
     models = parts.models(read)
+    models.require_answer()
     standing = find_standing(read, models, version)
     held_out = hold_out(histories, hold_out_seed)
     candidate = evaluate(models, read, version, held_out.features())

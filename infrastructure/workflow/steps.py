@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from infrastructure.processes import InfrastructureError
+from infrastructure.processes import InfrastructureError, Process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 _BASH = ("bash", "--noprofile", "--norc", "-eo", "pipefail")  # what `shell: bash` means there
+_GRACE_S = 30
 _NOT_INHERITED = ("KAFKA_", "MLFLOW_", "MAKE", "MFLAGS", "GITHUB_")
 
 
@@ -79,18 +83,29 @@ def run(
         script = folder / f"step-{number}.sh"
         script.write_text(values.text(step.run or ""))
         began = time.monotonic()
-        code = subprocess.run(
-            [*_BASH, str(script)],
-            cwd=ROOT,
-            env={**base, **values.env, **own, **files},
-            stdin=subprocess.DEVNULL,
-            check=False,
-        ).returncode
+        code = _ended(script, {**base, **values.env, **own, **files})
         failed = code != 0
         if step.id:
             values.outputs[step.id] = dict(_pairs(outputs))
         state: Literal["passed", "failed"] = "failed" if failed else "passed"
         yield Done(step, state, code=code, seconds=time.monotonic() - began)
+
+
+def _ended(script: Path, environment: Mapping[str, str]) -> int:
+    """Run a script to its end, and end whatever it leaves behind; return its exit code."""
+    command = (*_BASH, str(script))
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        return process.wait()
+    except BaseException:  # Ctrl+C, or the end of this process: what runs may have to tidy up
+        os.killpg(process.pid, signal.SIGINT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_GRACE_S)
+        raise
+    finally:
+        Process(process.pid, command).end(grace=0)
 
 
 def _skipped(step: Step, values: Values, *, failed: bool) -> str | None:

@@ -1,5 +1,9 @@
 """The runner of workflow files: what it resolves, what it refuses, and how a job ends."""
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +12,7 @@ from infrastructure.processes import InfrastructureError
 from infrastructure.workflow import steps, workflow_file
 from infrastructure.workflow.expressions import Values
 from infrastructure.workflow.steps import Done
+from tests.harness.world import until
 
 HEAD = "defaults: {run: {shell: bash}}\njobs:\n  only:\n    runs-on: ubuntu-latest\n"
 
@@ -102,3 +107,29 @@ def test_what_is_not_known_here_is_an_error_that_names_it(
     with pytest.raises(InfrastructureError) as raised:
         ran(tmp_path, text)
     assert named in str(raised.value)
+
+
+def test_a_runner_that_is_told_to_end_ends_what_its_step_runs(tmp_path: Path) -> None:
+    tidied = tmp_path / "tidied"
+    step = f"trap 'touch {tidied}; exit 9' INT; touch {tmp_path}/began; tail -f {tmp_path}/began & wait"
+    text = f"    steps:\n      - run: {json.dumps(step)}\n      - run: touch {tmp_path}/reached\n"
+    job(tmp_path, text)
+    arguments = [str(tmp_path / "workflow.yml"), "--folder", str(tmp_path / "folder")]
+    with subprocess.Popen(
+        [sys.executable, "-m", "infrastructure.workflow", *arguments],
+        env={**os.environ, "KAFKA_BOOTSTRAP_SERVERS": "given", "MLFLOW_TRACKING_URI": "given"},
+        cwd=steps.ROOT,
+    ) as runner:
+        until((tmp_path / "began").exists)
+        runner.terminate()
+        assert runner.wait(60) == 143
+    assert tidied.exists()
+    assert not (tmp_path / "reached").exists()
+    assert not [p for p in Path("/proc").glob("[0-9]*/cmdline") if str(tmp_path) in seen(p)]
+
+
+def seen(cmdline: Path) -> str:
+    try:
+        return cmdline.read_text(errors="replace")
+    except OSError:
+        return ""
