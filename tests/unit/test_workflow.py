@@ -110,8 +110,8 @@ def test_what_is_not_known_here_is_an_error_that_names_it(
 
 
 def test_a_runner_that_is_told_to_end_ends_what_its_step_runs(tmp_path: Path) -> None:
-    tidied = tmp_path / "tidied"
-    step = f"trap 'touch {tidied}; exit 9' INT; touch {tmp_path}/began; tail -f {tmp_path}/began & wait"
+    began, tidied = tmp_path / "began", tmp_path / "tidied"
+    step = f"trap 'touch {tidied}; exit 9' INT; touch {began}; tail -f {began} & wait"
     text = f"    steps:\n      - run: {json.dumps(step)}\n      - run: touch {tmp_path}/reached\n"
     job(tmp_path, text)
     arguments = [str(tmp_path / "workflow.yml"), "--folder", str(tmp_path / "folder")]
@@ -120,7 +120,7 @@ def test_a_runner_that_is_told_to_end_ends_what_its_step_runs(tmp_path: Path) ->
         env={**os.environ, "KAFKA_BOOTSTRAP_SERVERS": "given", "MLFLOW_TRACKING_URI": "given"},
         cwd=steps.ROOT,
     ) as runner:
-        until((tmp_path / "began").exists)
+        until(began.exists)
         runner.terminate()
         assert runner.wait(60) == 143
     assert tidied.exists()
