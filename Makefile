@@ -23,6 +23,13 @@ help: ## list the targets
 setup: programs .venv/project.stamp ## make .venv and bring Kafka's jars; seconds when they are there
 	@$(RUN) -m infrastructure.kafka.jars >/dev/null
 
+.PHONY: install
+install: .venv/project.stamp ## make .venv alone, which training needs
+
+.PHONY: workflow-local
+workflow-local: setup ## run the steps of train-and-deploy-model.yml, on a local MLflow and broker
+	$(RUN) -m infrastructure.workflow
+
 .PHONY: demo
 demo: setup ## show the whole product at work; KEEP=1 leaves it running
 	$(RUN) -m infrastructure.demo $(if $(KEEP),--keep,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -56,3 +57,20 @@ def show(facts: Mapping[str, Any], *, as_json: bool) -> None:
         text = f"{value:,.4f}" if isinstance(value, float) else str(value)
         table.add_row(name.replace("_", " "), text)
     Console(highlight=False).print(table)
+
+
+def tell_workflow(outputs: Mapping[str, str], summary: str = "") -> None:
+    """Append to the files that a step of a workflow is given; do nothing anywhere else.
+
+    Args:
+        outputs: For the steps after it; each value is one line.
+        summary: Markdown, for the page of the run.
+    """
+    told = {
+        "GITHUB_OUTPUT": "".join(f"{name}={value}\n" for name, value in outputs.items()),
+        "GITHUB_STEP_SUMMARY": summary,
+    }
+    for variable, text in told.items():
+        if path := os.environ.get(variable):
+            with Path(path).open("a") as file:
+                file.write(text)

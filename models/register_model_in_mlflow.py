@@ -24,7 +24,7 @@ from app.domain.errors import ModelError, ModelRefused, ModelUnavailable
 from app.domain.records import FEATURES
 from app.domain.secrets import without_passwords
 from app.registry.mlflow_errors import reason
-from models.command_line import DEFAULT_PICKLE, AsJson, run, show
+from models.command_line import DEFAULT_PICKLE, AsJson, run, show, tell_workflow
 from models.treasury_price_model import TreasuryPriceModel, table_of
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ def main(
     model = load(pickle_path)
     registered = register(model, settings.read(), flavor=flavor, move_alias=alias)
     show(asdict(registered), as_json=as_json)
+    tell_workflow({"name": registered.name, "version": registered.version})
 
 
 def load(path: Path) -> TreasuryPriceModel:

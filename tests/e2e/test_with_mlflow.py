@@ -209,7 +209,11 @@ def test_a_script_says_in_one_line_that_mlflow_is_away(world: World, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "script", ["train_and_pickle_model", "register_model_in_mlflow", "train_and_register_model"]
+    "script",
+    [
+        *("train_and_pickle_model", "register_model_in_mlflow", "train_and_register_model"),
+        "evaluate_model",
+    ],
 )
 def test_every_script_has_help(script: str) -> None:
     done = run({}, f"models/{script}.py", "--help")
