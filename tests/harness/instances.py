@@ -22,6 +22,7 @@ class Instance:
         environment: Its settings.
         log: Where its standard error goes.
         module: What is run.
+        root: The folder of its code.
     """
 
     def __init__(
@@ -30,13 +31,14 @@ class Instance:
         log: Path,
         module: str = "tests.harness.folder_instance",
         arguments: tuple[str, ...] = (),
+        root: Path = ROOT,
     ) -> None:
         self._log = log
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments],
                 env={**os.environ, **environment, "PYTHONWARNINGS": "ignore"},
-                cwd=ROOT,
+                cwd=root,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

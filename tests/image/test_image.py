@@ -11,7 +11,7 @@ from typing import IO
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
-from tests.e2e.test_with_mlflow import train, with_mlflow
+from tests.e2e.test_with_mlflow import MODEL, train, with_mlflow
 from tests.harness.containers import Container, engine, inside, inspected
 from tests.harness.instances import ROOT
 from tests.harness.world import World, record, until
@@ -133,7 +133,7 @@ def test_the_stream_drains_at_sigterm_and_what_it_answered_is_committed(
     with Container(image, environment=environment) as container:
         world.wait_for_answers(sent[0])
         assert container.stop() == 0
-    world.assert_each_answered_once()
+    world.assert_each_answered_once(model=MODEL)
 
 
 def test_the_registry_service_is_healthy_only_where_it_listens(

@@ -20,8 +20,9 @@ from typing import Any
 
 from rich.console import Console
 
+from tests.e2e.test_with_mlflow import MODEL
 from tests.harness.containers import engine
-from tests.harness.world import MODEL, World, until
+from tests.harness.world import World, until
 from tests.stack.stack import ROOT, Stack, crash, volumes
 
 RECORDS, RATE, BAD = 50_000, 500, 0.02
@@ -135,7 +136,7 @@ def run(stack: Stack) -> str:
     with step("the rest is sent and answered"):
         sent = flow.wait()
         world.wait_for_answers(sent["records"], 300)
-        found = world.assert_each_answered_once()
+        found = world.assert_each_answered_once(model=MODEL)
     versions = Counter(signal.model_version for _, signal in found.signals)
     assert set(versions) == {first, second}, versions
     assert len(found.signals) == sent["good"], (len(found.signals), sent)

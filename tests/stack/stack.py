@@ -8,8 +8,8 @@ from typing import Any
 
 from infrastructure.processes import free_ports
 from infrastructure.stack import environment
+from tests.e2e.test_with_mlflow import MODEL
 from tests.harness.containers import engine, logs
-from tests.harness.world import MODEL
 
 ROOT = Path(__file__).parents[2]
 PORTS = ("KAFKA_PORT", "MLFLOW_PORT", "REGISTRY_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT")
@@ -48,6 +48,7 @@ class Stack:
             "MLFLOW_TRACKING_USERNAME": self._values["MLFLOW_TRACKING_USERNAME"],
             "MLFLOW_TRACKING_PASSWORD": self._values["MLFLOW_TRACKING_PASSWORD"],
             "DS_MODELS_MODEL__NAME": MODEL,
+            "DS_MODELS_MLFLOW__TIMEOUT_S": "60",  # the machine is busy with nine containers
             "PYTHONWARNINGS": "ignore",
         }
 
