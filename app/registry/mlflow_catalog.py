@@ -100,6 +100,7 @@ class MlflowCatalog:
     def __init__(
         self, models: MlflowModels, tracking_uri: str, policy: Policy, experiment: str
     ) -> None:
+        os.environ.setdefault("MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD", "false")
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         import mlflow  # noqa: PLC0415 - takes seconds
 

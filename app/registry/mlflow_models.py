@@ -71,6 +71,9 @@ class MlflowModels:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(round(timeout_s)))
         os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        # Else a server that keeps artifacts in a store would send us there for each file, to a host
+        # which the policy has not seen, and which we may not even reach.
+        os.environ.setdefault("MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD", "false")
         import mlflow  # noqa: PLC0415 - takes seconds
         import mlflow.pyfunc  # noqa: PLC0415
         import mlflow.sklearn  # noqa: PLC0415 - or the first load pays for it
