@@ -31,6 +31,11 @@ demo: setup ## show the whole product at work; KEEP=1 leaves it running
 test: setup ## run all tests, against a real broker and a real MLflow server
 	$(RUN) -m pytest -n 2 --dist worksteal
 
+.PHONY: azure-test
+azure-test: setup ## bring Azurite by npm (360 MB), and serve models from it
+	@$(RUN) -m infrastructure.azurite.packages
+	$(RUN) -m pytest tests/e2e/test_artifact_stores.py -k azure
+
 .PHONY: check
 check: setup ## format, lint, types, import contracts and executed examples
 	$(RUN) -m ruff format --check .

@@ -1,0 +1,149 @@
+"""Artifacts in a real store: through MLflow's server, straight, corrupt, away; no secret shown."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.tools.producing.simulated_records import records
+from app.topics import reading
+from infrastructure.azurite.packages import PROGRAM
+from infrastructure.azurite.server import Azurite
+from infrastructure.s3proxy.server import S3Proxy
+from tests.e2e.stored_versions import StoredVersions, stored_versions
+from tests.e2e.test_with_mlflow import MODEL, real_instance, with_mlflow
+from tests.harness.terminal import app
+from tests.harness.world import World, until
+
+COUNT = 100
+VALUES = [s.value for _, s in zip(range(COUNT), records(3), strict=False)]
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Proxy]:
+    with S3Proxy(tmp_path_factory.mktemp("s3"), owned=True) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def in_azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoredVersions]:
+    if not PROGRAM.exists():
+        pytest.skip("Azurite is not there; `make azure-test` brings it")
+    from azure.storage.blob import BlobServiceClient  # noqa: PLC0415 - of an extra
+
+    with Azurite(tmp_path_factory.mktemp("azure"), owned=True) as store:
+        account = BlobServiceClient.from_connection_string(*store.environment.values())
+        account.create_container(store.container)
+        with stored_versions(store, tmp_path_factory.mktemp("in-azure")) as made:
+            yield made
+
+
+@pytest.fixture(scope="module")
+def in_s3(s3: S3Proxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoredVersions]:
+    with stored_versions(s3, tmp_path_factory.mktemp("in-s3")) as made:
+        yield made
+
+
+def uploaded(stored: StoredVersions, s3: S3Proxy, files: Path, name: str) -> str:
+    """Put files, and one more, into the store, and register them; return the new version."""
+    (files / "note.txt").write_text(name)
+    for file in files.rglob("*"):
+        s3.client().upload_file(str(file), s3.bucket, f"{name}/{file.relative_to(files)}")
+    return str(stored.client.create_model_version(MODEL, s3.uri(name)).version)
+
+
+def assert_serves_from(stored: StoredVersions, world: World, folder: Path) -> None:
+    """One instance without credentials, then one with: what each reads, and what is shown."""
+    with_mlflow(world, stored.server.tracking_uri)
+    world.announce(stored.announcement(stored.served))
+    with real_instance(world, folder / "a.log") as instance:
+        world.send(VALUES)
+        world.wait_for_answers(COUNT)
+        plan = world.announce(stored.announcement(stored.direct))
+        failed = instance.wait_for_event("model.not_loaded", version=stored.direct)
+        assert failed["error"] == "ModelUnavailable"
+        assert "redential" in failed["why"]
+        until(lambda: time.time() * 1000 > plan.effective_ms + 100)
+        world.send(VALUES)
+        held = instance.wait_for_event("stream.holds")
+        assert "redential" in held["waits_for"]
+        assert instance.stop() == 0
+    world.environment |= stored.store.environment
+    with real_instance(world, folder / "b.log") as instance:
+        instance.wait_for_event("model.loaded", version=stored.direct)
+        found = world.wait_for_answers(2 * COUNT)
+        shown = app(world.environment, "config", "--json").stdout
+        shown += app(world.environment, "status", "--json").stdout
+        assert instance.stop() == 0
+    assert {s.model_version for _, s in found.signals} == {stored.served, stored.direct}
+    world.assert_each_answered_once(model=MODEL)
+    assert_not_shown(stored.store.credential, world, folder, shown)
+
+
+def assert_not_shown(credential: str, world: World, folder: Path, shown: str) -> None:
+    assert "tracking_uri" in shown
+    assert credential not in shown
+    for log in folder.glob("*.log"):
+        assert credential not in log.read_text()
+    names = world.settings.topics
+    for topic in (names.announcements, names.signals, names.dead_letters, names.status):
+        messages = list(reading.read(world.client, topic))
+        assert topic == names.dead_letters or messages
+        assert credential not in repr(messages)
+
+
+def test_s3_through_mlflow_s_server_needs_no_credentials_and_straight_it_does(
+    in_s3: StoredVersions, s3: S3Proxy, world: World, tmp_path: Path
+) -> None:
+    assert in_s3.location(in_s3.served).startswith("mlflow-artifacts:/")
+    assert in_s3.location(in_s3.direct).startswith("s3://models/direct/")
+    for version in (in_s3.served, in_s3.direct):
+        place = in_s3.location(version).replace("mlflow-artifacts:", s3.uri("served"))
+        key = place.removeprefix(s3.uri("")) + "/MLmodel"
+        assert s3.client().head_object(Bucket=s3.bucket, Key=key)
+    assert_serves_from(in_s3, world, tmp_path)
+
+
+def test_with_s3_away_the_old_version_answers_and_a_corrupt_object_is_refused_once_it_is_back(
+    in_s3: StoredVersions, s3: S3Proxy, world: World, tmp_path: Path
+) -> None:
+    with_mlflow(world, in_s3.server.tracking_uri)
+    world.environment |= s3.environment | {"AWS_MAX_ATTEMPTS": "1"}
+    files = in_s3.fetched(in_s3.direct, tmp_path / "files")
+    good, corrupt = (uploaded(in_s3, s3, files, name) for name in ("good", "corrupt"))
+    later = [in_s3.announcement(good, guard_ms=5_000), in_s3.announcement(corrupt)]
+    s3.client().put_object(Bucket=s3.bucket, Key="corrupt/note.txt", Body=b"changed")
+    world.announce(in_s3.announcement(in_s3.direct))
+    with real_instance(world, tmp_path / "a.log") as instance:
+        instance.wait_for_event("model.loaded", version=in_s3.direct)
+        s3.kill()
+        plan = world.announce(later[0])
+        world.send(VALUES)
+        found = world.wait_for_answers(COUNT)
+        assert {s.model_version for _, s in found.signals} == {in_s3.direct}
+        failed = instance.wait_for_event("model.not_loaded", version=good)
+        assert failed["error"] == "ModelUnavailable"
+        s3.start()
+        instance.wait_for_event("model.loaded", version=good)
+        until(lambda: time.time() * 1000 > plan.effective_ms + 100)
+        world.send(VALUES)
+        world.wait_for_answers(2 * COUNT)
+        plan = world.announce(later[1])
+        failed = instance.wait_for_event("model.not_loaded", version=corrupt)
+        assert failed["error"] == "ModelRefused"
+        assert "announced was sha256:" in failed["why"]
+        until(lambda: time.time() * 1000 > plan.effective_ms + 100)
+        world.send(VALUES)
+        instance.wait_for_event("stream.holds")
+        assert len(world.answers()) == 2 * COUNT
+        assert instance.stop() == 0
+    assert s3.credential not in (tmp_path / "a.log").read_text()
+
+
+def test_azure_through_mlflow_s_server_needs_no_credentials_and_straight_it_does(
+    in_azure: StoredVersions, world: World, tmp_path: Path
+) -> None:
+    assert in_azure.location(in_azure.served).startswith("mlflow-artifacts:/")
+    assert in_azure.location(in_azure.direct).startswith("wasbs://models@dsmodels.")
+    assert_serves_from(in_azure, world, tmp_path)
