@@ -1,9 +1,10 @@
 """Instances with names that they keep over a restart: `kafka.group_instance_id`."""
 
+import signal
 from pathlib import Path
 
 from tests.harness.instances import Instance
-from tests.harness.world import World, record, until
+from tests.harness.world import SOON_REPLACED, World, record, until
 
 
 def named(world: World, name: str, log: Path) -> Instance:
@@ -14,6 +15,11 @@ def shares(instance: Instance) -> list[int]:
     """Return its partitions, if it has some but not all."""
     told = [event["partitions"] for event in instance.events("partitions.assigned")]
     return told[-1] if told and 0 < len(told[-1]) < 4 else []
+
+
+def stands_still(instance: Instance) -> bool:
+    status = Path(f"/proc/{instance._process.pid}/stat").read_text()
+    return status.rpartition(")")[2].split()[0] == "T"
 
 
 def test_a_named_instance_that_is_restarted_disturbs_no_other_one(
@@ -43,17 +49,24 @@ def test_a_named_instance_that_is_restarted_disturbs_no_other_one(
     world.assert_each_answered_once()
 
 
-def test_of_two_instances_with_one_name_the_first_ends_and_nothing_is_answered_twice(
+def test_a_zombie_whose_name_another_one_has_taken_commits_nothing_and_ends(
     world: World, tmp_path: Path
 ) -> None:
+    world.environment |= SOON_REPLACED
     world.announce_folder("1")
-    with named(world, "same", tmp_path / "a.log") as first:
-        first.wait_until_assigned()
+    world.environment["FAULT"] = "before_commit:1:stop"
+    with named(world, "same", tmp_path / "a.log") as zombie:
+        zombie.wait_until_assigned()
         world.send(record(i) for i in range(200))
+        until(lambda: stands_still(zombie))
+        del world.environment["FAULT"]
         with named(world, "same", tmp_path / "b.log") as second:
             second.wait_until_assigned()
-            assert first.wait() == 6
+            world.wait_for_answers(200)
+            zombie.send(signal.SIGCONT)
+            assert zombie.wait() == 6
             world.send(record(i) for i in range(200))
             world.wait_for_answers(400)
-    assert "the group has gone on without this instance" in first.tail()
+            assert second.running
+    assert "the group has gone on without this instance" in zombie.tail()
     world.assert_each_answered_once()
