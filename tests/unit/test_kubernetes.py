@@ -21,7 +21,7 @@ from app.service.gate import OPEN
 
 HERE = Path(__file__).parents[2] / "infrastructure" / "kubernetes"
 SCHEMAS = HERE / "schemas"
-OLDEST, NEWEST = "1.31", "1.37"  # unhealthyPodEvictionPolicy is older than both
+OLDEST, NEWEST = "1.31", "1.37"
 OVERLAYS = ("local", "production")
 ROLES = ("stream", "registry")
 
