@@ -28,8 +28,8 @@ class Store(Protocol):
         """What a client needs to read and write there."""
 
     @property
-    def credential(self) -> str:
-        """What must not be shown, of that."""
+    def credential(self) -> str | None:
+        """What must not be shown, of that; None if it asks nobody who calls."""
 
     def uri(self, path: str) -> str:
         """Return a place there, as MLflow reads it."""

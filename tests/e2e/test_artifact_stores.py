@@ -9,8 +9,10 @@ import pytest
 
 from app.tools.producing.simulated_records import records
 from app.topics import reading
-from infrastructure.azurite.packages import PROGRAM
+from infrastructure.azurite import packages as azurite
 from infrastructure.azurite.server import Azurite
+from infrastructure.fake_gcs import program as fake_gcs
+from infrastructure.fake_gcs.server import FakeGcs
 from infrastructure.s3proxy.server import S3Proxy
 from tests.e2e.stored_versions import StoredVersions, stored_versions
 from tests.e2e.test_with_mlflow import MODEL, real_instance, with_mlflow
@@ -30,7 +32,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Proxy]:
 
 @pytest.fixture(scope="module")
 def in_azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoredVersions]:
-    if not PROGRAM.exists():
+    if not azurite.PROGRAM.exists():
         pytest.skip("Azurite is not there; `make azure-test` brings it")
     from azure.storage.blob import BlobServiceClient  # noqa: PLC0415 - of an extra
 
@@ -39,6 +41,17 @@ def in_azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoredVersion
         account.create_container(store.container)
         with stored_versions(store, tmp_path_factory.mktemp("in-azure")) as made:
             yield made
+
+
+@pytest.fixture(scope="module")
+def in_gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoredVersions]:
+    if not fake_gcs.PROGRAM.exists():
+        pytest.skip("fake-gcs-server is not there; `make gcs-test` builds it")
+    with (
+        FakeGcs(tmp_path_factory.mktemp("gcs"), owned=True) as store,
+        stored_versions(store, tmp_path_factory.mktemp("in-gcs")) as made,
+    ):
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +98,8 @@ def assert_straight(stored: StoredVersions, world: World, folder: Path) -> None:
         assert instance.stop() == 0
     assert {s.model_version for _, s in found.signals} == {stored.served, stored.direct}
     world.assert_each_answered_once(model=MODEL)
-    assert_not_shown(stored.store.credential, world, folder, shown)
+    if stored.store.credential is not None:
+        assert_not_shown(stored.store.credential, world, folder, shown)
 
 
 def assert_not_shown(credential: str, world: World, folder: Path, shown: str) -> None:
@@ -163,3 +177,14 @@ def test_azure_serves_through_mlflow_s_server_without_credentials_and_straight_w
         pass  # without credentials, Azure's client would look for some beyond this machine
     announce_direct_and_send(in_azure, world)
     assert_straight(in_azure, world, tmp_path)
+
+
+def test_google_cloud_storage_serves_through_mlflow_s_server_and_straight(
+    in_gcs: StoredVersions, world: World, tmp_path: Path
+) -> None:
+    assert in_gcs.location(in_gcs.served).startswith("mlflow-artifacts:/")
+    assert in_gcs.location(in_gcs.direct).startswith("gs://models/direct/")
+    with served(in_gcs, world, tmp_path / "served.log"):
+        pass
+    announce_direct_and_send(in_gcs, world)
+    assert_straight(in_gcs, world, tmp_path)
