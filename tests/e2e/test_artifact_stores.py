@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,17 +88,18 @@ def announce_direct_and_send(stored: StoredVersions, world: World) -> None:
     world.send(VALUES)
 
 
-def assert_straight(stored: StoredVersions, world: World, folder: Path) -> None:
-    """An instance with credentials fetches the files itself, and they are shown nowhere."""
+@contextlib.contextmanager
+def straight(stored: StoredVersions, world: World, folder: Path) -> Iterator[Instance]:
+    """An instance with credentials, which has fetched the files itself; they are shown nowhere."""
     world.environment |= stored.store.environment
     with real_instance(world, folder / "straight.log") as instance:
         instance.wait_for_event("model.loaded", version=stored.direct)
         found = world.wait_for_answers(2 * COUNT)
+        assert {s.model_version for _, s in found.signals} == {stored.served, stored.direct}
+        yield instance
         shown = app(world.environment, "config", "--json").stdout
         shown += app(world.environment, "status", "--json").stdout
         assert instance.stop() == 0
-    assert {s.model_version for _, s in found.signals} == {stored.served, stored.direct}
-    world.assert_each_answered_once(model=MODEL)
     if stored.store.credential is not None:
         assert_not_shown(stored.store.credential, world, folder, shown)
 
@@ -114,7 +116,7 @@ def assert_not_shown(credential: str, world: World, folder: Path, shown: str) ->
         assert credential not in repr(messages)
 
 
-def test_s3_through_mlflow_s_server_needs_no_credentials_and_straight_it_does(
+def test_s3_serves_both_ways_is_waited_for_and_what_was_changed_in_it_is_refused(
     in_s3: StoredVersions, s3: S3Proxy, world: World, tmp_path: Path
 ) -> None:
     assert in_s3.location(in_s3.served).startswith("mlflow-artifacts:/")
@@ -129,43 +131,42 @@ def test_s3_through_mlflow_s_server_needs_no_credentials_and_straight_it_does(
         assert failed["error"] == "ModelUnavailable"
         held = instance.wait_for_event("stream.holds")
         assert "Unable to locate credentials" in held["waits_for"]
-    assert_straight(in_s3, world, tmp_path)
+    world.environment["AWS_MAX_ATTEMPTS"] = "1"
+    with straight(in_s3, world, tmp_path) as instance:
+        assert_waits_for_s3_and_refuses_what_was_changed(in_s3, s3, world, instance, tmp_path)
 
 
-def test_with_s3_away_the_old_version_answers_and_a_corrupt_object_is_refused_once_it_is_back(
-    in_s3: StoredVersions, s3: S3Proxy, world: World, tmp_path: Path
+def assert_waits_for_s3_and_refuses_what_was_changed(
+    in_s3: StoredVersions, s3: S3Proxy, world: World, instance: Instance, folder: Path
 ) -> None:
-    with_mlflow(world, in_s3.server.tracking_uri)
-    world.environment |= s3.environment | {"AWS_MAX_ATTEMPTS": "1"}
-    files = in_s3.fetched(in_s3.direct, tmp_path / "files")
+    files = in_s3.fetched(in_s3.direct, folder / "files")
     good, corrupt = (uploaded(in_s3, s3, files, name) for name in ("good", "corrupt"))
     later = [in_s3.announcement(good, guard_ms=5_000), in_s3.announcement(corrupt)]
     s3.client().put_object(Bucket=s3.bucket, Key="corrupt/note.txt", Body=b"changed")
-    world.announce(in_s3.announcement(in_s3.direct))
-    with real_instance(world, tmp_path / "a.log") as instance:
-        instance.wait_for_event("model.loaded", version=in_s3.direct)
-        s3.kill()
-        plan = world.announce(later[0])
-        world.send(VALUES)
-        found = world.wait_for_answers(COUNT)
-        assert {s.model_version for _, s in found.signals} == {in_s3.direct}
-        failed = instance.wait_for_event("model.not_loaded", version=good)
-        assert failed["error"] == "ModelUnavailable"
-        s3.start()
-        instance.wait_for_event("model.loaded", version=good)
-        until(lambda: time.time() * 1000 > plan.effective_ms + 100)
-        world.send(VALUES)
-        world.wait_for_answers(2 * COUNT)
-        plan = world.announce(later[1])
-        failed = instance.wait_for_event("model.not_loaded", version=corrupt)
-        assert failed["error"] == "ModelRefused"
-        assert "announced was sha256:" in failed["why"]
-        until(lambda: time.time() * 1000 > plan.effective_ms + 100)
-        world.send(VALUES)
-        instance.wait_for_event("stream.holds")
-        assert len(world.answers()) == 2 * COUNT
-        assert instance.stop() == 0
-    assert s3.credential not in (tmp_path / "a.log").read_text()
+
+    s3.kill()
+    plan = world.announce(later[0])
+    world.send(VALUES)
+    found = world.wait_for_answers(3 * COUNT)  # while the store is away
+    assert Counter(s.model_version for _, s in found.signals)[in_s3.direct] == 2 * COUNT
+    failed = instance.wait_for_event("model.not_loaded", version=good)
+    assert failed["error"] == "ModelUnavailable"
+    s3.start()
+    instance.wait_for_event("model.loaded", version=good)
+    until(lambda: time.time() * 1000 > plan.effective_ms + 100)
+    world.send(VALUES)
+    world.wait_for_answers(4 * COUNT)
+    world.assert_each_answered_once(model=MODEL)
+
+    plan = world.announce(later[1])
+    failed = instance.wait_for_event("model.not_loaded", version=corrupt)
+    assert failed["error"] == "ModelRefused"
+    assert "announced was sha256:" in failed["why"]
+    until(lambda: time.time() * 1000 > plan.effective_ms + 100)
+    world.send(VALUES)
+    why = f"version {corrupt} can't be loaded"
+    until(lambda: any(why in e["waits_for"] for e in instance.events("stream.holds")), what=why)
+    assert len(world.answers()) == 4 * COUNT
 
 
 def test_azure_serves_through_mlflow_s_server_without_credentials_and_straight_with_them(
@@ -176,7 +177,8 @@ def test_azure_serves_through_mlflow_s_server_without_credentials_and_straight_w
     with served(in_azure, world, tmp_path / "served.log"):
         pass  # without credentials, Azure's client would look for some beyond this machine
     announce_direct_and_send(in_azure, world)
-    assert_straight(in_azure, world, tmp_path)
+    with straight(in_azure, world, tmp_path):
+        world.assert_each_answered_once(model=MODEL)
 
 
 def test_google_cloud_storage_serves_through_mlflow_s_server_and_straight(
@@ -187,4 +189,5 @@ def test_google_cloud_storage_serves_through_mlflow_s_server_and_straight(
     with served(in_gcs, world, tmp_path / "served.log"):
         pass
     announce_direct_and_send(in_gcs, world)
-    assert_straight(in_gcs, world, tmp_path)
+    with straight(in_gcs, world, tmp_path):
+        world.assert_each_answered_once(model=MODEL)
