@@ -38,6 +38,14 @@ demo: setup ## show the whole product at work; KEEP=1 leaves it running
 test: setup ## run all tests, against a real broker and a real MLflow server
 	$(RUN) -m pytest -n 2 --dist worksteal
 
+.PHONY: azure-test gcs-test
+azure-test: setup ## bring Azurite by npm (360 MB), and serve models from it
+	@$(RUN) -m infrastructure.azurite.packages
+	$(RUN) -m pytest tests/e2e/test_artifact_stores.py -k azure
+gcs-test: setup ## build fake-gcs-server by Go, and serve models from it
+	@$(RUN) -m infrastructure.fake_gcs.program
+	$(RUN) -m pytest tests/e2e/test_artifact_stores.py -k google
+
 .PHONY: check
 check: setup ## format, lint, types, import contracts and executed examples
 	$(RUN) -m ruff format --check .

@@ -45,7 +45,9 @@ def set_up(
     root.handlers = [handler]
     root.setLevel(level.upper())
     logging.getLogger("quixstreams.checkpointing").setLevel(logging.ERROR)  # we say why it holds
-    for noisy in ("quixstreams", "urllib3", "mlflow", "matplotlib"):
+    # The clients of artifact stores would write whole requests.
+    stores = ("boto3", "botocore", "s3transfer", "azure", "google", "msal")
+    for noisy in ("quixstreams", "urllib3", "mlflow", "matplotlib", *stores):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

@@ -56,6 +56,13 @@ class Kafka(_Section):
     consumer_group: str = Field(
         "treasury-predictions", description="Instances of one group share the partitions."
     )
+    group_instance_id: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9._-]{0,200}$",
+        description="A name that an instance keeps over its restarts, and that no other has: back "
+        "within the session time-out, it goes on with its partitions and nobody else's are "
+        "reassigned (`--workers N` adds `-1` to `-N`). Empty: a restart reassigns all.",
+    )
     session_timeout_ms: int = Field(
         45_000, ge=1_000, description="A silent instance is replaced after this time."
     )

@@ -16,10 +16,17 @@ from app.tools.workers import Workers
 log = structlog.get_logger()
 
 
-def as_worker(settings: Settings) -> Settings:
-    """Return the settings of a worker: its parent alone asks for its metrics."""
+def as_worker(settings: Settings, number: int) -> Settings:
+    """Return the settings of a worker: its parent alone asks for its metrics; a name of its own.
+
+    >>> named = Settings(kafka={"group_instance_id": "pod-0"})
+    >>> as_worker(named, 2).kafka.group_instance_id
+    'pod-0-2'
+    """
     http = settings.http.model_copy(update={"host": "127.0.0.1", "port": 0})
-    return settings.model_copy(update={"http": http})
+    name = settings.kafka.group_instance_id
+    kafka = settings.kafka.model_copy(update={"group_instance_id": name and f"{name}-{number}"})
+    return settings.model_copy(update={"http": http, "kafka": kafka})
 
 
 def run_workers(

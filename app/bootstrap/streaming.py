@@ -40,6 +40,7 @@ def stream_service(
         hold_retry_s=settings.stream.hold_retry_s,
         fence_timeout_s=settings.stream.fence_timeout_s,
         feed_stale_after_s=settings.stream.feed_stale_after_s,
+        group_instance_id=settings.kafka.group_instance_id,
         session_timeout_ms=settings.kafka.session_timeout_ms,
         max_poll_interval_ms=settings.kafka.max_poll_interval_ms,
         transaction_timeout_ms=settings.kafka.transaction_timeout_ms,

@@ -48,7 +48,7 @@ def run(
         raise typer.Exit(code)
     if worker is not None:
         threading.Thread(target=_end_with_parent, daemon=True).start()
-        settings = processes.as_worker(settings)
+        settings = processes.as_worker(settings, worker)
     streaming.stream_service(settings, address_file=address_file).run()
 
 

@@ -8,7 +8,8 @@ _SECRET_WORDS = frozenset({"password", "passwd", "secret", "token", "key", "cred
 # Greedy up to the last `@`, for a password may hold one; but never into the next address.
 _IN_AUTHORITY = re.compile(r"(://[^\s:/]*:)(?:(?!://)\S)*(@)")
 _IN_QUERY = re.compile(
-    rf"([?&;][^\s=&;]*(?:{'|'.join(sorted(_SECRET_WORDS))})[^\s=&;]*=)[^\s&;]+", re.IGNORECASE
+    rf"([?&;](?:sig|[^\s=&;]*(?:signature|{'|'.join(sorted(_SECRET_WORDS))})[^\s=&;]*)=)[^\s&;]+",
+    re.IGNORECASE,
 )
 
 
@@ -23,11 +24,13 @@ def is_secret(name: str) -> bool:
 
 
 def without_passwords(text: str) -> str:
-    """Return the text with the password of each address masked; all else stays readable.
+    """Return the text with each password or signature of an address masked, else readable.
 
     >>> without_passwords("MLflow at https://me:b:c@d@ml.example:5000/ does not answer")
     'MLflow at https://me:***@ml.example:5000/ does not answer'
     >>> without_passwords("postgresql://db/mlflow?user=me&password=abc")
     'postgresql://db/mlflow?user=me&password=***'
+    >>> without_passwords("https://store/m?sv=2026-01-01&sig=abc and https://b/m?X-Amz-Signature=abc")
+    'https://store/m?sv=2026-01-01&sig=*** and https://b/m?X-Amz-Signature=***'
     """
     return _IN_QUERY.sub(rf"\g<1>{MASK}", _IN_AUTHORITY.sub(rf"\g<1>{MASK}\g<2>", text))

@@ -11,6 +11,8 @@ _NO_LOGIN = (
     "it asks for a login and was given none, or a wrong one; set MLFLOW_TRACKING_USERNAME and "
     "MLFLOW_TRACKING_PASSWORD"
 )
+_DRIVERS = {"boto3": "s3", "botocore": "s3", "azure": "azure", "google": "gcs"}
+"""Which extra of ours has the driver of an artifact store, by the driver's first name."""
 
 
 class Absent(Exception):
@@ -60,11 +62,19 @@ def code(error: Exception) -> str | None:
 
 
 def reason(error: Exception) -> str:
-    """Return the first line of what an error says, or what to do if a login is missing.
+    """Return the first line of what an error says, or what to do if a login or a driver is missing.
 
     >>> reason(ValueError("no such run"))
     'no such run'
+    >>> reason(ModuleNotFoundError("No module named 'boto3'", name="boto3"))
+    "the driver of its artifact store is not installed (boto3): pip install 'ds-models[s3]'"
     """
+    missing = (error.name or "") if isinstance(error, ImportError) else ""
+    if extra := _DRIVERS.get(missing.partition(".")[0]):
+        return (
+            f"the driver of its artifact store is not installed ({missing}): "
+            f"pip install 'ds-models[{extra}]'"
+        )
     answer = getattr(error, "response", None)  # of its HTTP client, where files are fetched
     refused = getattr(answer, "status_code", None) == HTTPStatus.UNAUTHORIZED
     if refused or code(error) == "UNAUTHENTICATED":

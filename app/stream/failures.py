@@ -38,7 +38,7 @@ def mapped(error: BaseException) -> DsModelsError:
         return BrokerUnavailable(str(error))
     causes = [cause for cause in map(_kafka_error, chain) if cause is not None]
     for cause in causes:
-        if cause.code() in _FENCED:
+        if cause.code() in _FENCED or _is_replaced(cause):
             return PartitionsLost(
                 f"the group has gone on without this instance ({cause.str()}); "
                 "nothing of its batch was committed"
@@ -47,6 +47,12 @@ def mapped(error: BaseException) -> DsModelsError:
         if cause.code() in _AWAY:
             return BrokerUnavailable(f"Kafka does not answer: {cause.str()}")
     return DsModelsError(f"{type(error).__name__}: {error}")
+
+
+def _is_replaced(error: KafkaError) -> bool:
+    """Say whether another instance of the same name has joined: the client tells it in words."""
+    fatal: bool = error.code() == KafkaError._FATAL  # noqa: SLF001
+    return fatal and "Static consumer fenced" in error.str()
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -34,6 +34,7 @@ class StreamOptions:
     hold_retry_s: float = 0.25
     fence_timeout_s: float = 1.0
     feed_stale_after_s: float = 60.0
+    group_instance_id: str = ""
     session_timeout_ms: int = 45_000
     max_poll_interval_ms: int = 300_000
     transaction_timeout_ms: int = 60_000

@@ -257,6 +257,7 @@ class StreamService:
             consumer_extra_config={
                 **options.client,
                 **FETCH,
+                **_static_member(options.group_instance_id),
                 "session.timeout.ms": options.session_timeout_ms,
                 "heartbeat.interval.ms": options.session_timeout_ms // 5,
                 "max.poll.interval.ms": options.max_poll_interval_ms,
@@ -273,3 +274,7 @@ class StreamService:
                 ),
             },
         )
+
+
+def _static_member(name: str) -> dict[str, str]:
+    return {"group.instance.id": name} if name else {}

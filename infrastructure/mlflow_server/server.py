@@ -50,11 +50,12 @@ class Login:
 class MLflowServer(LocalServer):
     """A server on a free port of 127.0.0.1, with its data and its log in `data_folder`.
 
-    `settings` are environment variables of MLflow's own for this server; no other `MLFLOW_…`
-    variable of the caller's reaches it. It sends webhooks to this machine too; what their secrets
-    are encrypted with is made once. `store_uri` names another database than the SQLite file in
-    `data_folder`, as SQLAlchemy reads it. With a `login` it asks each caller for a name and a
-    password (MLflow's `basic-auth`, which needs Flask-WTF), and this is the first that it knows.
+    `settings` are environment variables for this server; no other `MLFLOW_…` variable of the
+    caller's reaches it. It sends webhooks to this machine too; what their secrets are encrypted
+    with is made once. `store_uri` names another database than the SQLite file in `data_folder`, as
+    SQLAlchemy reads it; `artifacts` another place for the files that it serves than a folder there,
+    as MLflow reads it. With a `login` it asks each caller for a name and a password (MLflow's
+    `basic-auth`, which needs Flask-WTF), and this is the first that it knows.
 
     A start takes about 7 s, nearly all of it two imports of mlflow: one by its command line and one
     by the worker.
@@ -71,12 +72,14 @@ class MLflowServer(LocalServer):
         owned: bool = False,
         settings: Mapping[str, str] | None = None,
         store_uri: str = _OWN_STORE,
+        artifacts: str = "artifacts",
         login: Login | None = None,
     ) -> None:
         super().__init__(data_folder, owned=owned)
         (self._port,) = free_ports(1)
         self._settings = {**_SETTINGS, **_of_login(login), **(settings or {})}
         self._store_uri = store_uri
+        self._artifacts = artifacts
         self._login = login
 
     @property
@@ -107,7 +110,7 @@ class MLflowServer(LocalServer):
             *("--host", LOOPBACK, "--port", str(self._port), "--workers", "1"),
             *("--backend-store-uri", self._store_uri),
             *(() if self._login is None else ("--app-name", "basic-auth")),
-            *("--serve-artifacts", "--artifacts-destination", "artifacts"),
+            *("--serve-artifacts", "--artifacts-destination", self._artifacts),
             *("--allowed-hosts", ",".join(hosts)),
             *("--cors-allowed-origins", ",".join(f"http://{host}" for host in hosts)),
             # A stop waits for a request under way, not for a connection that is only kept open.

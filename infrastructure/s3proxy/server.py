@@ -6,7 +6,10 @@ import http.client
 import os
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import boto3
+from botocore.config import Config
 
 from infrastructure.java import find_java
 from infrastructure.local_server import LocalServer
@@ -16,6 +19,7 @@ from infrastructure.s3proxy.jars import JARS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+_REGION = "us-east-1"
 _LOGBACK = Path(__file__).with_name("logback.xml")
 _SETTINGS = """\
 s3proxy.endpoint={endpoint}
@@ -66,11 +70,26 @@ class S3Proxy(LocalServer):
             "AWS_ENDPOINT_URL_S3": self.address,
             "AWS_ACCESS_KEY_ID": self.identity,
             "AWS_SECRET_ACCESS_KEY": self.credential,
-            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_DEFAULT_REGION": _REGION,
             # S3Proxy refuses the checksums that newer clients send with each object.
             "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
             "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
         }
+
+    def uri(self, path: str) -> str:
+        """Return a place in the bucket, as MLflow reads it."""
+        return f"s3://{self.bucket}/{path}"
+
+    def client(self, credential: str | None = None) -> Any:
+        """Return a client of boto3: ours, or one that signs with another credential."""
+        return boto3.client(
+            "s3",
+            endpoint_url=self.address,
+            aws_access_key_id=self.identity,
+            aws_secret_access_key=credential or self.credential,
+            region_name=_REGION,
+            config=Config(request_checksum_calculation="when_required"),
+        )
 
     def prepare(self) -> tuple[Sequence[str], Mapping[str, str]]:
         """Bring the jars, write the settings, and make the bucket if there is none yet."""

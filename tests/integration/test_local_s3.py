@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
@@ -24,10 +23,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Proxy]:
 
 
 @pytest.fixture
-def s3(store: S3Proxy, monkeypatch: pytest.MonkeyPatch) -> Any:
-    for name, value in store.environment.items():
-        monkeypatch.setenv(name, value)
-    return boto3.client("s3")
+def s3(store: S3Proxy) -> Any:
+    return store.client()
 
 
 def test_an_object_survives_a_kill_and_a_start(store: S3Proxy, s3: Any) -> None:
@@ -40,8 +37,8 @@ def test_an_object_survives_a_kill_and_a_start(store: S3Proxy, s3: Any) -> None:
     assert (store.buckets / store.bucket / "a" / "kept.txt").read_text() == "kept"
 
 
-def test_another_credential_is_refused(store: S3Proxy, s3: Any) -> None:
-    stranger = boto3.client("s3", aws_access_key_id=store.identity, aws_secret_access_key="x" * 40)
+def test_another_credential_is_refused(store: S3Proxy) -> None:
+    stranger = store.client("x" * 40)
     with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
         stranger.list_objects_v2(Bucket=store.bucket)
 

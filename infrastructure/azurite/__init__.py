@@ -1,0 +1,1 @@
+"""Azure Blob's own emulator from its npm package, for the tests that ask for it."""
