@@ -78,6 +78,9 @@ def served(stored: StoredVersions, world: World, log: Path) -> Iterator[Instance
     with real_instance(world, log) as instance:
         world.send(VALUES)
         world.wait_for_answers(COUNT)
+        asked = stored.server.log.read_text()
+        assert "/mlflow-artifacts/artifacts/" in asked
+        assert "/mlflow-artifacts/presigned/" not in asked  # that leads to the store, past us
         yield instance
         assert instance.stop() == 0
 
