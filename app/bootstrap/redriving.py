@@ -14,7 +14,7 @@ from app.tools.redriving.json_edits import Edits
 from app.tools.redriving.judge import Judge
 from app.tools.redriving.redrive import Chosen, Redrive
 from app.tools.redriving.writer import RedriveWriter
-from app.topics import catalog, connection, reading, redriven
+from app.topics import catalog, reading, redriven
 from app.topics.reading import Progress
 from app.topics.redriven import Marks
 from app.topics.starts import EARLIEST, Start
@@ -40,7 +40,7 @@ def letter_counts(
         BrokerUnavailable: Kafka is away.
         TopicsError: A topic is missing.
     """
-    connection.require_broker(settings.kafka.bootstrap_servers)
+    parts.require_broker(settings)
     letters = _letters(settings, selection, on_progress, stopped)
     marks = _marks(settings, _start(selection.from_ms), stopped)
     return count(settings.topics.dead_letters, letters, marks, samples)

@@ -7,7 +7,7 @@ import os
 import subprocess
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -94,9 +94,7 @@ class Broker(LocalServer):
         classpath = f"{ensure_jars(environment)}/*"
         logging = f"-Dlog4j2.configurationFile={_LOG4J.as_uri()}"
         settings = self.data_folder / "server.properties"
-        settings.write_text(
-            _SETTINGS.format(host=LOOPBACK, port=self._port, controller_port=self._controller_port)
-        )
+        settings.write_text(self.settings())
         if not (self.data_folder / "log" / "meta.properties").exists():
             quick = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
             self._format([java, *quick, logging, "-cp", classpath], settings)
@@ -108,20 +106,32 @@ class Broker(LocalServer):
         # The client would complain on standard error of each port that is closed.
         if not accepts_connections(self._port):
             return False
-        client = AdminClient(
-            {"bootstrap.servers": self.bootstrap_servers, "reconnect.backoff.ms": 50}
-        )
+        client = AdminClient({**self.client_config(), "reconnect.backoff.ms": 50})
         try:
             return bool(client.list_topics(timeout=2).brokers)
         except KafkaException:
             return False
+
+    def settings(self) -> str:
+        """Return the lines of `server.properties`."""
+        return _SETTINGS.format(
+            host=LOOPBACK, port=self._port, controller_port=self._controller_port
+        )
+
+    def format_options(self) -> Sequence[str]:
+        """Return what else the storage is formatted with."""
+        return ()
+
+    def client_config(self) -> dict[str, Any]:
+        """Return the configuration of a client that may do everything."""
+        return {"bootstrap.servers": self.bootstrap_servers}
 
     def _format(self, java: Sequence[str], settings: Path) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}"]
         with self.log.open("ab") as output:
             done = subprocess.run(
-                [*java, *tool, f"--config={settings}"],
+                [*java, *tool, f"--config={settings}", *self.format_options()],
                 cwd=self.data_folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -1,0 +1,201 @@
+"""What Kafka must allow a client: what is missing is named, whoever finds it out."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Literal
+
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
+
+from app.domain.errors import AccessDenied, BrokerUnavailable
+
+PAGE = "docs/kafka-security.md"
+READER_GROUPS = "ds-models-"
+"""The group of each client that reads without being a member begins so; Kafka wants one."""
+
+Resource = Literal["topic", "group", "transactional-id", "cluster"]
+_REFUSED: dict[int, Resource] = {
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "topic",
+    KafkaError.GROUP_AUTHORIZATION_FAILED: "group",
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "transactional-id",
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: "cluster",
+}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Permission:
+    """One thing that one may do with a resource, or with all whose names begin so.
+
+    >>> print(Permission("topic", "signals.topic", "WRITE"))
+    WRITE on topic signals.topic
+    >>> print(Permission("group", "ds-models-", "DESCRIBE", prefixed=True))
+    DESCRIBE on group ds-models-*
+    """
+
+    resource: Resource
+    name: str
+    operation: str
+    prefixed: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.operation} on {self.resource} {self.name}{'*' if self.prefixed else ''}"
+
+
+def topic(operation: str, name: str) -> Permission:
+    """Return what one may do with one topic."""
+    return Permission("topic", name, operation)
+
+
+READ_AS_NOBODY = Permission("group", READER_GROUPS, "DESCRIBE", prefixed=True)
+"""What every reader needs for the group that it has and is no member of."""
+
+
+def refused(error: object) -> Resource | None:
+    """Return on which kind of resource something was not allowed; None if that is not the error."""
+    given = error.args[0] if isinstance(error, KafkaException) else error
+    return _REFUSED.get(given.code()) if isinstance(given, KafkaError) else None
+
+
+def denied(needed: Iterable[Permission]) -> AccessDenied:
+    """Return the error that names what is missing."""
+    names = ", ".join(map(str, needed))
+    return AccessDenied(f"not authorized: this user needs {names} ({PAGE})")
+
+
+def no_answer(
+    text: str, error: KafkaException | KafkaError, *needed: Permission
+) -> BrokerUnavailable:
+    """Return our error for one that Kafka's client raised.
+
+    Args:
+        text: What to say if it is not that something was not allowed.
+        error: What it raised.
+        needed: What must be allowed for what it did; those of the resource are named.
+    """
+    resource = refused(error)
+    if resource is None:
+        return BrokerUnavailable(text)
+    return denied([one for one in needed if one.resource == resource] or needed)
+
+
+def not_seen(config: Mapping[str, Any], topics: Iterable[str], timeout_s: float) -> list[str]:
+    """Return those topics that this client may not even see, whether they are there or not.
+
+    A list of topics leaves them out.
+
+    Raises:
+        KafkaException: Kafka does not say.
+    """
+    return [name for name, found in _topics(config, topics, timeout_s) if found is None]
+
+
+def missing(
+    config: Mapping[str, Any], needed: Iterable[Permission], timeout_s: float = 10.0
+) -> list[Permission]:
+    """Return what this client is not allowed, of what the broker says of itself.
+
+    That is topics which are there, and groups. Of a group it is asked whether this client may see
+    it; of a prefix, one group that has it.
+
+    Raises:
+        KafkaException: Kafka does not say.
+    """
+    wanted = sorted(needed)
+    by_topic = {
+        name: list(those)
+        for name, those in groupby(
+            [one for one in wanted if one.resource == "topic"], lambda one: one.name
+        )
+    }
+    lacking = [
+        one
+        for name, allowed in _topics(config, by_topic, timeout_s)
+        for one in by_topic[name]
+        if allowed is None or one.operation not in allowed
+    ]
+    client = AdminClient({"log_level": 0, **config})
+    groups = [one for one in wanted if one.resource == "group"]
+    return lacking + [one for one in groups if not _may_see(client, one, timeout_s)]
+
+
+def allow(
+    config: Mapping[str, Any],
+    principal: str,
+    wanted: Iterable[Permission],
+    timeout_s: float = 10.0,
+) -> None:
+    """Have Kafka allow somebody what is wanted, from any host; what it allows already stays.
+
+    Raises:
+        AccessDenied: This client may not do that.
+        BrokerUnavailable: Kafka refuses it otherwise, has no authorizer, or is away.
+    """
+    client = AdminClient({"log_level": 0, **config})
+    asked = client.create_acls([binding(principal, one) for one in wanted])
+    for future in asked.values():
+        try:
+            future.result(timeout_s)
+        except KafkaException as error:
+            text = f"Kafka takes no ACL: {error.args[0].str()}"
+            needed = Permission("cluster", "kafka-cluster", "ALTER")
+            raise no_answer(text, error, needed) from error
+
+
+def binding(principal: str, permission: Permission) -> AclBinding:
+    """Return a permission as Kafka's client has it."""
+    kind = ResourceType.BROKER if permission.resource == "cluster" else None
+    return AclBinding(
+        kind or ResourceType[permission.resource.upper().replace("-", "_")],
+        permission.name,
+        ResourcePatternType.PREFIXED if permission.prefixed else ResourcePatternType.LITERAL,
+        principal,
+        "*",
+        AclOperation[permission.operation],
+        AclPermissionType.ALLOW,
+    )
+
+
+def _topics(
+    config: Mapping[str, Any], names: Iterable[str], timeout_s: float
+) -> Iterator[tuple[str, set[str] | None]]:
+    """Yield what may be done with each topic that is there; None if it may not be seen."""
+    client = AdminClient({"log_level": 0, **config})
+    asked = client.describe_topics(
+        TopicCollection(list(names)),
+        include_authorized_operations=True,
+        request_timeout=timeout_s,
+    )
+    for name, future in asked.items():
+        try:
+            found = future.result(timeout_s).authorized_operations or ()
+        except KafkaException as error:
+            if refused(error) is not None:
+                yield name, None
+            elif error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise
+        else:
+            yield name, {operation.name for operation in found}
+
+
+def _may_see(client: Any, group: Permission, timeout_s: float) -> bool:
+    name = f"{group.name}reader" if group.prefixed else group.name
+    (asked,) = client.describe_consumer_groups(
+        [name], include_authorized_operations=True, request_timeout=timeout_s
+    ).values()
+    try:
+        allowed = {operation.name for operation in asked.result(timeout_s).authorized_operations}
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+            return True
+        if refused(error) is None:
+            raise
+        return False
+    return group.operation in allowed
