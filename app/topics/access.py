@@ -1,5 +1,6 @@
 """What Kafka must allow a client: what is missing is named, whoever finds it out."""
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
@@ -28,6 +29,12 @@ _REFUSED: dict[int, Resource] = {
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: "transactional-id",
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: "cluster",
 }
+_PASSES = (
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+)
+_PAUSE_S = 0.1
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -186,16 +193,22 @@ def _topics(
 
 
 def _may_see(client: Any, group: Permission, timeout_s: float) -> bool:
+    """Ask again while the coordinator of a group is being chosen, as on a new cluster."""
     name = f"{group.name}reader" if group.prefixed else group.name
-    (asked,) = client.describe_consumer_groups(
-        [name], include_authorized_operations=True, request_timeout=timeout_s
-    ).values()
-    try:
-        allowed = {operation.name for operation in asked.result(timeout_s).authorized_operations}
-    except KafkaException as error:
-        if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
-            return True
-        if refused(error) is None:
-            raise
-        return False
-    return group.operation in allowed
+    deadline = time.monotonic() + timeout_s
+    while True:
+        (asked,) = client.describe_consumer_groups(
+            [name], include_authorized_operations=True, request_timeout=timeout_s
+        ).values()
+        try:
+            found = asked.result(timeout_s).authorized_operations
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+                return True  # who may not see it is told that instead
+            if refused(error) is not None:
+                return False
+            if error.args[0].code() not in _PASSES or time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE_S)
+        else:
+            return group.operation in {operation.name for operation in found or ()}
