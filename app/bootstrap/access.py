@@ -1,6 +1,6 @@
 """What Kafka must allow each role of ours, and what it does not."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from app.bootstrap import parts
 from app.domain.errors import AccessDenied, DsModelsError
@@ -10,16 +10,24 @@ from app.topics.access import Permission, allow, denied, missing
 from app.topics.connection import answers_required
 
 
-def needed(settings: Settings, role: str) -> list[Permission]:
-    """Return the least that a role needs, with the names that the settings have."""
+def needed(settings: Settings, role: str, of: Collection[str] | None = None) -> list[Permission]:
+    """Return the least that a role needs, with the names that the settings have.
+
+    Args:
+        settings: Of the application.
+        role: One of `app.topics.permissions.ROLES`.
+        of: Only these resources, as that table calls them.
+    """
     topics = settings.topics.model_dump()
     redrive = redriven.transactional_id(settings.topics.dead_letters)
     names = permissions.names_of(topics, settings.kafka.consumer_group, redrive)
-    return list(permissions.permissions(role, names))
+    return list(permissions.permissions(role, names, of))
 
 
-def require(settings: Settings, role: str, timeout_s: float = 10.0) -> None:
-    """Return if Kafka allows all that a role needs of topics and groups.
+def require(
+    settings: Settings, role: str, of: Collection[str] | None = None, timeout_s: float = 10.0
+) -> None:
+    """Return if Kafka allows all that a role needs of topics and groups; or of some of them.
 
     So that what is needed only now and then is not found to be missing only then. It says nothing
     of transactions: those are begun at once. A topic that is not there yet is passed over.
@@ -29,7 +37,7 @@ def require(settings: Settings, role: str, timeout_s: float = 10.0) -> None:
         BrokerUnavailable: Kafka is away.
     """
     parts.require_broker(settings, timeout_s)
-    if lacking := _missing(settings, needed(settings, role)):
+    if lacking := _missing(settings, needed(settings, role, of)):
         raise denied(lacking)
 
 

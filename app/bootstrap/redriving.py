@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from app.bootstrap import parts
+from app.bootstrap import access, parts
 from app.domain.times import instant
 from app.settings import Settings
 from app.tools.letters.chosen import LetterSelection, chosen
@@ -82,9 +82,10 @@ def redrive(
     """Return what sends the dead letters that are selected again.
 
     Raises:
-        BrokerUnavailable: Kafka is away.
+        BrokerUnavailable: Kafka is away, or does not allow all of it.
         TopicsError: A topic is missing or breaks a promise.
     """
+    access.require(settings, "operator", ("records", "dead_letters", "redriven", "readers"))
     topics, client, found = settings.topics, parts.kafka(settings), parts.topic_catalog(settings)
     names = (topics.records, topics.dead_letters, topics.redriven)
     catalog.require(found.findings([s for s in parts.topic_specs(settings) if s.name in names]))

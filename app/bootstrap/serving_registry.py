@@ -62,7 +62,7 @@ def registry_service(settings: Settings, *, dev: bool) -> Iterator[Application]:
         AccessDenied: Kafka does not let it in, or does not allow all that it does.
     """
     try:
-        access.require(settings, "registry", _LET_IN_S)
+        access.require(settings, "registry", timeout_s=_LET_IN_S)
     except AccessDenied:
         raise
     except BrokerUnavailable:  # it may come, and the readiness tells of it

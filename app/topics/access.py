@@ -1,9 +1,8 @@
 """What Kafka must allow a client: what is missing is named, whoever finds it out."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any, Literal
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
@@ -101,7 +100,8 @@ def not_seen(config: Mapping[str, Any], topics: Iterable[str], timeout_s: float)
     Raises:
         KafkaException: Kafka does not say.
     """
-    return [name for name, found in _topics(config, topics, timeout_s) if found is None]
+    found = _allowed(_client(config), list(topics), timeout_s)
+    return [name for name, operations in found.items() if operations is None]
 
 
 def missing(
@@ -109,28 +109,21 @@ def missing(
 ) -> list[Permission]:
     """Return what this client is not allowed, of what the broker says of itself.
 
-    That is topics which are there, and groups. Of a group it is asked whether this client may see
-    it; of a prefix, one group that has it.
+    That is topics which are there, and groups. Of a prefix, it asks for one group that has it.
 
     Raises:
         KafkaException: Kafka does not say.
     """
-    wanted = sorted(needed)
-    by_topic = {
-        name: list(those)
-        for name, those in groupby(
-            [one for one in wanted if one.resource == "topic"], lambda one: one.name
-        )
-    }
+    wanted, client = list(needed), _client(config)
+    of_topics = [one for one in wanted if one.resource == "topic"]
+    allowed = _allowed(client, list({one.name: None for one in of_topics}), timeout_s)
     lacking = [
         one
-        for name, allowed in _topics(config, by_topic, timeout_s)
-        for one in by_topic[name]
-        if allowed is None or one.operation not in allowed
+        for one in of_topics
+        if one.name in allowed and one.operation not in (allowed[one.name] or ())
     ]
-    client = AdminClient({"log_level": 0, **config})
     groups = [one for one in wanted if one.resource == "group"]
-    return lacking + [one for one in groups if not _may_see(client, one, timeout_s)]
+    return lacking + [one for one in groups if not _may_ask(client, one, timeout_s)]
 
 
 def allow(
@@ -145,7 +138,7 @@ def allow(
         AccessDenied: This client may not do that.
         BrokerUnavailable: Kafka refuses it otherwise, has no authorizer, or is away.
     """
-    client = AdminClient({"log_level": 0, **config})
+    client = _client(config)  # its futures end with it
     asked = client.create_acls([binding(principal, one) for one in wanted])
     for future in asked.values():
         try:
@@ -170,29 +163,32 @@ def binding(principal: str, permission: Permission) -> AclBinding:
     )
 
 
-def _topics(
-    config: Mapping[str, Any], names: Iterable[str], timeout_s: float
-) -> Iterator[tuple[str, set[str] | None]]:
-    """Yield what may be done with each topic that is there; None if it may not be seen."""
-    client = AdminClient({"log_level": 0, **config})
+def _client(config: Mapping[str, Any]) -> Any:
+    return AdminClient({"log_level": 0, **config})  # what matters is raised
+
+
+def _allowed(client: Any, topics: list[str], timeout_s: float) -> dict[str, set[str] | None]:
+    """Return what may be done with each topic that is there; None if it may not be seen."""
+    if not topics:
+        return {}
     asked = client.describe_topics(
-        TopicCollection(list(names)),
-        include_authorized_operations=True,
-        request_timeout=timeout_s,
+        TopicCollection(topics), include_authorized_operations=True, request_timeout=timeout_s
     )
+    allowed: dict[str, set[str] | None] = {}
     for name, future in asked.items():
         try:
             found = future.result(timeout_s).authorized_operations or ()
         except KafkaException as error:
             if refused(error) is not None:
-                yield name, None
+                allowed[name] = None
             elif error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise
         else:
-            yield name, {operation.name for operation in found}
+            allowed[name] = {operation.name for operation in found}
+    return allowed
 
 
-def _may_see(client: Any, group: Permission, timeout_s: float) -> bool:
+def _may_ask(client: Any, group: Permission, timeout_s: float) -> bool:
     """Ask again while the coordinator of a group is being chosen, as on a new cluster."""
     name = f"{group.name}reader" if group.prefixed else group.name
     deadline = time.monotonic() + timeout_s

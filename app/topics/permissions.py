@@ -4,7 +4,7 @@ Whoever may READ or WRITE a topic may also DESCRIBE it, and who may READ a group
 so those are not said again. WRITE on a topic allows an idempotent producer.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from app.topics.access import READER_GROUPS, Permission, Resource
@@ -105,13 +105,14 @@ ROLES: dict[str, Role] = {
 }
 
 
-def permissions(role: str, names: Names) -> Iterator[Permission]:
-    """Yield all that a role needs, in the order of the table.
+def permissions(role: str, names: Names, of: Collection[str] | None = None) -> Iterator[Permission]:
+    """Yield all that a role needs, in the order of the table; of these resources only, if said.
 
     >>> print(next(permissions("producer", {"records": "treasury.data"})))
     WRITE on topic treasury.data
     """
-    for need in ROLES[role].needs:
+    wanted = [need for need in ROLES[role].needs if of is None or need.of in of]
+    for need in wanted:
         for operation in need.operations:
             yield Permission(need.resource, names[need.of], operation, need.prefixed)
 

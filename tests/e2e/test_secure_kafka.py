@@ -1,8 +1,5 @@
 """A broker with TLS, SCRAM and ACLs: the least permissions suffice, and each is needed."""
 
-import re
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -88,7 +85,8 @@ class Site:
         try:
             yield
         finally:
-            access.grant(self.settings(SUPER_USER), principal, [permission])
+            (created,) = self.root.create_acls([one]).values()
+            created.result(10)
             until(lambda: self.root.describe_acls(which).result(10), what="it is given back")
 
 
@@ -100,8 +98,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         admin = ("topics", "acls", "--role", "admin", "--principal", "User:admin", "--apply")
         code, rows = app_json(made.environment(SUPER_USER), *admin)
         assert (code, {row["applied"] for row in rows}) == (0, {True})
-        code, rows = app_json(made.environment("admin"), "topics", "create")
-        assert (code, {row["status"] for row in rows}) == (0, {"created"})
+        assert len(parts.create_topics(made.settings("admin"))) == len(TOPICS)
         for role in set(ROLES) - {"admin"}:  # by the admin, who may
             wanted = access.needed(made.settings("admin"), role)
             access.grant(made.settings("admin"), f"User:{role}", wanted)
@@ -124,12 +121,13 @@ def test_with_the_least_permissions_each_record_is_answered_once(site: Site) -> 
         instance.wait_until_assigned()
 
         def answered() -> Counter[tuple[int, int]] | None:
-            found = [signals.decode(m.value or b"") for m in reading.read(client, topics.signals)]
-            letters = [
-                dead_letters.decode(m.key, m.value, m.headers)
-                for m in reading.read(client, topics.dead_letters)
-            ]
-            places = Counter((s.source_partition, s.source_offset) for s in [*found, *letters])
+            places: Counter[tuple[int, int]] = Counter()
+            for message in reading.read(client, topics.signals):
+                signal = signals.decode(message.value or b"")
+                places[signal.source_partition, signal.source_offset] += 1
+            for message in reading.read(client, topics.dead_letters):
+                letter = dead_letters.decode(message.key, message.value, message.headers)
+                places[letter.source_partition, letter.source_offset] += 1
             return places if len(places) >= 500 else None
 
         places = until(answered, what="500 answers")
@@ -153,3 +151,189 @@ def test_a_certificate_alone_lets_one_in_where_the_broker_takes_that(site: Site)
     login = "DS_MODELS_KAFKA__SASL_"
     environment = {k: v for k, v in site.environment("stream").items() if not k.startswith(login)}
     parts.require_broker(settings.read({**environment, **changes}))
+
+
+# --- and each of them is needed ---
+
+
+def send_one(found: Settings) -> None:
+    produce(parts.kafka(found), found.topics.records, [Sample(b"k", record(0), "good", None)])
+
+
+def start_registry(found: Settings) -> None:
+    with serving_registry.registry_service(found, dev=True):
+        raise AssertionError("it has started")
+
+
+def read(of: str) -> Command:
+    return lambda found: list(reading.read(parts.kafka(found), getattr(found.topics, of)))
+
+
+def redrive(found: Settings) -> None:
+    work = redriving.redrive(found, LetterSelection(), Edits(), max_tries=9, even_if_bad=True)
+    work.write(work.preview(0, lambda _read, _of: None), lambda _sent, _of: None, lambda: False)
+
+
+def resume(found: Settings) -> None:
+    watching.resume(found, None, 0.0)  # looks who is held
+    resumes.send(parts.kafka(found), found.topics.status, resumes.Resume("nobody"))
+
+
+def command(role: str, permission: Permission, of: str) -> Command:
+    """Return what a role does that needs this permission."""
+    if role == "observer":
+        return read(of if of in TOPICS else "records") if of != "group" else look
+    if role == "operator":
+        return resume if of in {"status", "readers"} else redrive
+    if permission.resource == "cluster":
+        return lambda found: access.grant(found, "User:somebody", [permission])
+    if role == "admin":
+        return parts.create_topics if permission.operation == "CREATE" else check_topics
+    return {
+        "stream": lambda found: streaming.stream_service(found, FolderModels()),
+        "registry": start_registry,
+        "producer": send_one,
+    }[role]
+
+
+def look(found: Settings) -> None:
+    watching.status_look(found)()
+
+
+def check_topics(found: Settings) -> None:
+    parts.topic_catalog(found).findings(parts.topic_specs(found))
+
+
+def each() -> Iterator[Any]:
+    for role, known in ROLES.items():
+        for need in known.needs:
+            for operation in need.operations:
+                if need.of != "instances":
+                    yield pytest.param(role, need.of, operation, id=f"{role}-{need.of}-{operation}")
+
+
+def permission_of(found: Settings, role: str, of: str, operation: str) -> Permission:
+    places = [(need.of, one) for need in ROLES[role].needs for one in need.operations]
+    return access.needed(found, role)[places.index((of, operation))]
+
+
+@pytest.fixture(scope="module")
+def letter(site: Site) -> None:
+    """A dead letter, which can be redriven."""
+    found = site.settings(SUPER_USER)
+    rejection = Rejection(Reason.EMPTY, "as the test wants it")
+    made = dead_letters.DeadLetter(b"k", record(0), found.topics.records, 0, 0, rejection)
+    key, value, headers = dead_letters.encode(made)
+    producer = Producer(parts.kafka(found))
+    producer.produce(found.topics.dead_letters, value, key, headers=headers)
+    assert producer.flush(30) == 0
+
+
+@pytest.mark.usefixtures("letter")
+@pytest.mark.parametrize(("role", "of", "operation"), list(each()))
+def test_without_one_permission_the_error_names_it(
+    site: Site, role: str, of: str, operation: str
+) -> None:
+    found = site.settings(role)
+    permission = permission_of(found, role, of, operation)
+    if operation == "CREATE":
+        (deleted,) = site.root.delete_topics([permission.name]).values()
+        deleted.result(30)
+        until(lambda: permission.name not in site.root.list_topics(timeout=10).topics)
+    with site.without(role, permission), pytest.raises(AccessDenied) as refused:
+        command(role, permission, of)(found)
+    assert str(permission) in str(refused.value)
+    assert refused.value.exit_code == 5
+    if operation == "CREATE":
+        parts.create_topics(found)
+
+
+def test_an_instance_that_may_begin_no_transaction_ends_and_names_that(site: Site) -> None:
+    permission = permission_of(site.settings("stream"), "stream", "instances", "WRITE")
+    with site.without("stream", permission):
+        done = Instance(site.environment("stream"), site.folder / "no-transaction.log")
+        with done as instance:
+            assert instance.wait() == 5, instance.tail()
+            assert f"AccessDenied: not authorized: this user needs {permission}" in instance.tail()
+
+
+@pytest.mark.parametrize(("of", "operation"), [("signals", "WRITE"), ("announcements", "READ")])
+def test_what_is_taken_away_from_an_instance_that_runs_ends_it_with_its_name(
+    site: Site, of: str, operation: str, tmp_path: Path
+) -> None:
+    permission = permission_of(site.settings("stream"), "stream", of, operation)
+    with Instance(site.environment("stream"), tmp_path / "stream.log") as instance:
+        instance.wait_until_assigned()
+        with site.without("stream", permission):
+            send_one(site.settings("producer"))
+            assert instance.wait() == 5, instance.tail()
+    assert f"this user needs {permission}" in instance.tail()
+
+
+# --- who is not let in is told why, at once ---
+
+
+def other_authority(site: Site) -> dict[str, str]:
+    return {"DS_MODELS_KAFKA__SSL_CA_FILE": str(Authority(site.folder / "other").file)}
+
+
+def other_host(site: Site) -> dict[str, str]:
+    name = site.broker.bootstrap_servers.replace("127.0.0.1", "localhost")
+    return {"KAFKA_BOOTSTRAP_SERVERS": name}
+
+
+def wrong_password(site: Site) -> dict[str, str]:
+    file = site.folder / "wrong"
+    file.write_text("guessed")
+    return {"DS_MODELS_KAFKA__SASL_PASSWORD_FILE": str(file)}
+
+
+def foreign_certificate(site: Site) -> dict[str, str]:
+    made = Authority(site.folder / "foreign").sign("stranger")
+    return {
+        "DS_MODELS_KAFKA__SSL_CERTIFICATE_FILE": str(made.certificate),
+        "DS_MODELS_KAFKA__SSL_KEY_FILE": str(made.key),
+    }
+
+
+def no_certificate(_site: Site) -> dict[str, str]:
+    return {
+        "DS_MODELS_KAFKA__SSL_CERTIFICATE_FILE": "",
+        "DS_MODELS_KAFKA__SSL_KEY_FILE": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        (wrong_password, "kafka.sasl_password"),
+        (other_authority, "kafka.ssl_ca_file"),
+        (other_host, "another host"),
+        (foreign_certificate, "kafka.ssl_certificate_file"),
+        (no_certificate, "kafka.ssl_certificate_file"),
+    ],
+)
+def test_who_is_not_let_in_is_told_what_is_wrong(
+    site: Site, wrong: Callable[[Site], Mapping[str, str]], named: str
+) -> None:
+    found = site.settings("observer", **wrong(site))
+    with pytest.raises(AccessDenied, match="does not let us in") as refused:
+        parts.require_broker(found, 60)
+    assert named in str(refused.value)
+    assert "guessed" not in str(refused.value)
+
+
+def test_a_key_that_has_a_password_is_opened_with_it_and_not_with_another(site: Site) -> None:
+    made = site.broker.authority.sign("locked", password="of-the-key")  # noqa: S106 - of a test
+    given = {
+        "DS_MODELS_KAFKA__SSL_CERTIFICATE_FILE": str(made.certificate),
+        "DS_MODELS_KAFKA__SSL_KEY_FILE": str(made.key),
+    }
+
+    def opened_with(password: str) -> Settings:
+        return site.settings("observer", **given, DS_MODELS_KAFKA__SSL_KEY_PASSWORD=password)
+
+    parts.require_broker(opened_with("of-the-key"))
+    with pytest.raises(SettingsError, match=r"ssl\.key\.location") as refused:
+        parts.require_broker(opened_with("another"))
+    assert "another" not in str(refused.value)
