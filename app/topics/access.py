@@ -120,7 +120,7 @@ def missing(
     lacking = [
         one
         for one in of_topics
-        if one.name in allowed and one.operation not in (allowed[one.name] or ())
+        if one.name in allowed and not _is_among(one.operation, allowed[one.name])
     ]
     groups = [one for one in wanted if one.resource == "group"]
     return lacking + [one for one in groups if not _may_ask(client, one, timeout_s)]
@@ -186,6 +186,13 @@ def _allowed(client: Any, topics: list[str], timeout_s: float) -> dict[str, set[
         else:
             allowed[name] = {operation.name for operation in found}
     return allowed
+
+
+def _is_among(operation: str, allowed: set[str] | None) -> bool:
+    """Say whether it is allowed; of a topic that is hidden, what would show it is not."""
+    if allowed is None:
+        return operation not in {"READ", "WRITE", "DESCRIBE"}
+    return operation in allowed
 
 
 def _may_ask(client: Any, group: Permission, timeout_s: float) -> bool:
