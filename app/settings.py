@@ -465,7 +465,8 @@ def read_with_sources(
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise SettingsError(f"{where}: {first['msg']}") from error
+        what = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{where}: {what}") from error
 
 
 _Given = Iterator[tuple[Source, str, str, Any]]

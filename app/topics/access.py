@@ -89,6 +89,8 @@ def no_answer(
     resource = refused(error)
     if resource is None:
         return BrokerUnavailable(text)
+    if not needed:
+        return AccessDenied(f"not authorized: {text} ({PAGE})")
     return denied([one for one in needed if one.resource == resource] or needed)
 
 
