@@ -34,6 +34,7 @@ _PASSES = (
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
 )
 _PAUSE_S = 0.1
+_NOT_THERE = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_EXCEPTION)  # or can't be
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -183,7 +184,7 @@ def _allowed(client: Any, topics: list[str], timeout_s: float) -> dict[str, set[
         except KafkaException as error:
             if refused(error) is not None:
                 allowed[name] = None
-            elif error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+            elif error.args[0].code() not in _NOT_THERE:
                 raise
         else:
             allowed[name] = {operation.name for operation in found}

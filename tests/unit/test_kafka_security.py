@@ -188,7 +188,7 @@ def test_a_broker_that_is_away_is_no_refusal() -> None:
 @pytest.mark.parametrize("role", ROLES)
 def test_the_table_of_the_page_is_the_one_that_is_granted(role: str) -> None:
     there = [line for line in PAGE.read_text().splitlines() if line.startswith(f"| `{role}` |")]
-    assert there == [f"| `{role}` | {row} |" for row in _rows(role)]
+    assert there == [f"| `{role}` | {row} |" for row in (ROLES[role].purpose, *_rows(role))]
 
 
 def _rows(role: str) -> list[str]:
