@@ -6,7 +6,7 @@ from app.backup import making
 from app.backup.manifest import Manifest
 from app.backup.restoring import Restorer, Where
 from app.backup.roles import ROLES
-from app.bootstrap import parts
+from app.bootstrap import access, parts
 from app.bootstrap.clock import now_ms
 from app.domain.times import instant
 from app.settings import Settings
@@ -18,9 +18,9 @@ def back_up(settings: Settings, folder: Path, progress: making.Progress) -> Mani
     Raises:
         BackupError: It can't be made.
         TopicsError: A topic is missing.
-        BrokerUnavailable: Kafka is away.
+        BrokerUnavailable: Kafka is away, or does not allow all of it.
     """
-    parts.require_broker(settings)
+    access.require(settings, "backup")
     what = making.What(
         topics={role: getattr(settings.topics, role.name) for role in ROLES},
         group=settings.kafka.consumer_group,

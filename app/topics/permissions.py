@@ -95,6 +95,14 @@ ROLES: dict[str, Role] = {
             Need("transactional-id", "redrive", ("WRITE",)),
         ),
     ),
+    "backup": Role(
+        "who keeps copies: `backup`",
+        (
+            *(_topic(of, "READ", "DESCRIBE_CONFIGS") for of in TOPICS),
+            Need("group", "group", ("DESCRIBE",)),
+            _READERS,
+        ),
+    ),
     "admin": Role(
         "who sets it up: `topics create`, `topics check`, `topics acls --apply`",
         (

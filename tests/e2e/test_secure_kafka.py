@@ -16,6 +16,7 @@ from app import settings
 from app.bootstrap import (
     access,
     announcing,
+    copying,
     history,
     parts,
     redriving,
@@ -189,12 +190,19 @@ def resume(found: Settings) -> None:
     resumes.send(parts.kafka(found), found.topics.status, resumes.Resume("nobody"))
 
 
+def back_up(found: Settings) -> None:
+    folder = found.model.cache_dir.parent / f"backup-{uuid.uuid4().hex[:6]}"
+    copying.back_up(found, folder, lambda _role, _read, _of: None)
+
+
 def command(role: str, permission: Permission, of: str) -> Command:
     """Return what a role does that needs this permission."""
     if role == "observer":
         return read(of if of in TOPICS else "records") if of != "group" else look
     if role == "operator":
         return resume if of in {"status", "readers"} else redrive
+    if role == "backup":
+        return back_up
     if permission.resource == "cluster":
         return lambda found: access.grant(found, "User:somebody", [permission])
     if role == "admin":
@@ -281,6 +289,7 @@ WORK: dict[str, Sequence[Command]] = {
     "registry": [use_registry],
     "observer": [look, *map(read, TOPICS)],
     "operator": [redrive, resume],
+    "backup": [back_up],
     "admin": [parts.create_topics, check_topics],
 }
 """What the test above of all of them together has not shown."""
