@@ -89,7 +89,7 @@ class TopicCatalog:
 
         Raises:
             TopicsError: The cluster refuses a topic.
-            BrokerUnavailable: It doesn't answer in time.
+            BrokerUnavailable: It doesn't answer in time, or does not allow it.
         """
         existing = self.partition_counts()
         missing = [spec for spec in specs if spec.name not in existing]
@@ -104,16 +104,18 @@ class TopicCatalog:
                 ],
                 operation_timeout=self._timeout_s,
             )
-        created = []
+        created, lacking = [], []
         for name, future in futures.items():
             try:
                 future.result()
                 created.append(name)
             except KafkaException as error:
                 if access.refused(error) is not None:
-                    raise access.denied([access.topic("CREATE", name)]) from error
-                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    lacking.append(access.topic("CREATE", name))
+                elif error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise TopicsError(f"{name} can't be created: {error.args[0].str()}") from error
+        if lacking:
+            raise access.denied(lacking)
         self._wait_for({spec.name for spec in missing})
         return created
 
