@@ -59,8 +59,9 @@ def explained(settings: Settings, role: str, error: AccessDenied) -> DsModelsErr
         lacking = _missing(settings, wanted)
     except DsModelsError:
         return error
-    if not lacking and "ransactional" in str(error):
-        lacking = [one for one in wanted if one.resource == "transactional-id"]
+    for word, resource in (("Transactional", "transactional-id"), ("Group", "group")):
+        if not lacking and f"{word} " in str(error):
+            lacking = [one for one in wanted if one.resource == resource]
     return denied(lacking) if lacking else error
 
 

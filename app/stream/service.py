@@ -146,6 +146,7 @@ class StreamService:
                 self._feed.start()
                 self._models.start()
                 self._get_ready()
+                self._app.open_producer()
                 self._app.run()
         except Exception as error:  # noqa: BLE001 - raised again, unless it stopped as asked
             self._raise_what_ended_it(error)
