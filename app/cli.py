@@ -68,6 +68,7 @@ topics_app = typer.Typer(help="The Kafka topics.", no_args_is_help=True)
 app.add_typer(topics_app, name="topics")
 topics_app.command()(topics.create)
 topics_app.command()(topics.check)
+topics_app.command()(topics.acls)
 
 token_app = typer.Typer(help="Tokens of the registry service.", no_args_is_help=True)
 app.add_typer(token_app, name="token")

@@ -2,7 +2,8 @@
 
 Every setting is `[section] key` in a file and `DS_MODELS_SECTION__KEY` in the environment, which
 wins. Three also have the names that everybody knows: `KAFKA_BOOTSTRAP_SERVERS`,
-`KAFKA_CONSUMER_GROUP` and `MLFLOW_TRACKING_URI`. An unknown key is an error.
+`KAFKA_CONSUMER_GROUP` and `MLFLOW_TRACKING_URI`. A secret, which is a field without `repr`, may
+stand in a file that `key_file` names. An unknown key is an error.
 """
 
 import difflib
@@ -28,6 +29,7 @@ WELL_KNOWN = {
 }
 CONFIG_FOLDER = "DS_MODELS_CONFIG"
 _SECRET_LENGTH = 32
+_IN_FILE = "_file"
 
 _Seconds = Annotated[float, Field(gt=0)]
 _Count = Annotated[int, Field(ge=1)]
@@ -35,7 +37,7 @@ _Texts = tuple[Annotated[str, Field(min_length=1)], ...]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 def _split(given: Any, lists: tuple[str, ...]) -> Any:
@@ -77,6 +79,56 @@ class Kafka(_Section):
     broker_timeout_s: _Seconds = Field(
         120.0, description="Without any broker for so long, the instance ends."
     )
+
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="With or without TLS, with or without a login."
+    )
+    ssl_ca_file: str = Field(
+        "",
+        description="PEM file of the authorities that may sign the broker's certificate; without "
+        "it, those that the system trusts.",
+    )
+    ssl_certificate_file: str = Field(
+        "", description="PEM file of our own certificate, where the broker wants one (mutual TLS)."
+    )
+    ssl_key_file: str = Field("", description="PEM file of its private key.")
+    ssl_key_password: str = Field("", repr=False, description="Of that key, if it has one.")
+    sasl_mechanism: Literal["", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "", description="How one logs in; `SCRAM-SHA-512` is the best of them."
+    )
+    sasl_username: str = Field("", description="Who logs in.")
+    sasl_password: str = Field("", repr=False, description="Of that user.")
+
+    @model_validator(mode="after")
+    def _check_security(self) -> "Kafka":
+        """See that what is given belongs together, and that its files are there."""
+        tls = {
+            key: getattr(self, key)
+            for key in ("ssl_ca_file", "ssl_certificate_file", "ssl_key_file", "ssl_key_password")
+        }
+        login = {
+            key: getattr(self, key) for key in ("sasl_mechanism", "sasl_username", "sasl_password")
+        }
+        for those, of, word in ((tls, "SSL", "TLS"), (login, "SASL", "a login")):
+            given = [key for key, value in those.items() if value]
+            if given and of not in self.security_protocol:
+                raise ValueError(
+                    f"{given[0]} is set, but security_protocol {self.security_protocol} has no "
+                    f"{word.removeprefix('a ')}; choose one with {of} in its name"
+                )
+        if "SASL" in self.security_protocol and (lacking := [k for k, v in login.items() if not v]):
+            raise ValueError(f"security_protocol {self.security_protocol} needs {lacking[0]} too")
+        for one, other in (
+            ("ssl_certificate_file", "ssl_key_file"),
+            ("ssl_key_file", "ssl_certificate_file"),
+            ("ssl_key_password", "ssl_key_file"),
+        ):
+            if tls[one] and not tls[other]:
+                raise ValueError(f"{one} is set, but {other} is not; set both or none")
+        for key in ("ssl_ca_file", "ssl_certificate_file", "ssl_key_file"):
+            if tls[key] and not Path(tls[key]).is_file():
+                raise ValueError(f"{key}: there is no file {tls[key]}")
+        return self
 
     @model_validator(mode="after")
     def _check_times(self) -> "Kafka":
@@ -278,6 +330,7 @@ class Service(_Section):
     database_url: str = Field(
         "sqlite:///.local/registry.db",
         min_length=1,
+        repr=False,
         description="Where tokens, audit records and idempotency keys are kept: "
         "`sqlite:///FILE`, or `postgresql+psycopg://USER:PASSWORD@HOST/NAME`. It may be the "
         "database of the MLflow server: the names of our tables begin with `ds_models_`.",
@@ -409,7 +462,8 @@ def read_with_sources(
     """
     values: dict[str, dict[str, Any]] = {}
     sources: dict[tuple[str, str], list[Source]] = {}
-    for source, section, key, value in _given(environment, folder):
+    for source, section, given_key, given_value in _given(environment, folder):
+        key, value = _from_file(source, section, given_key, given_value)
         _check(source, section, key)
         values.setdefault(section, {})[key] = value
         sources.setdefault((section, key), []).append(source)
@@ -418,7 +472,8 @@ def read_with_sources(
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise SettingsError(f"{where}: {first['msg']}") from error
+        what = first["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{where}: {what}") from error
 
 
 _Given = Iterator[tuple[Source, str, str, Any]]
@@ -450,6 +505,25 @@ def _of_file(path: Path) -> _Given:
             raise SettingsError(f"{path}: {section} stands outside any [section]")
         for key, value in keys.items():
             yield Source("file", str(path)), section, key, value
+
+
+def _from_file(source: Source, section: str, key: str, value: Any) -> tuple[str, Any]:
+    """Return key and value of a secret whose file is given; of anything else, as it is."""
+    if not key.endswith(_IN_FILE) or key.removesuffix(_IN_FILE) not in _secrets(section):
+        return key, value
+    try:
+        return key.removesuffix(_IN_FILE), Path(value).read_text().rstrip("\r\n")
+    except (OSError, TypeError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise SettingsError(f"{source}: {section}.{key}: {value} can't be read: {why}") from error
+
+
+def _secrets(section: str) -> set[str]:
+    """Return the keys of a section that must not be shown."""
+    known = Settings.model_fields.get(section)
+    kind = None if known is None else known.annotation
+    fields = {} if kind is None else kind.model_fields
+    return {key for key, field in fields.items() if not field.repr}
 
 
 def _check(source: Source, section: str, key: str) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from app.backup.data_files import Entry
-from app.domain.errors import BackupError, BrokerUnavailable
+from app.domain.errors import BackupError
+from app.topics import access
 from app.topics.watermarks import watermarks
 
 _AT_ONCE = 10_000
@@ -58,7 +59,7 @@ def read(
         {
             "log_level": 0,  # what matters is raised
             **config,
-            "group.id": "ds-models-reader",  # required by the client; nothing is committed
+            "group.id": f"{access.READER_GROUPS}reader",  # required; nothing is committed
             "enable.auto.commit": False,
             "enable.partition.eof": True,
             "isolation.level": "read_committed",
@@ -95,7 +96,9 @@ def read(
                 if complete and unread.pop(number, None):
                     consumer.incremental_unassign([TopicPartition(topic, number)])
     except KafkaException as error:
-        raise BrokerUnavailable(f"{topic} can't be read: {error.args[0].str()}") from error
+        text = f"{topic} can't be read: {error.args[0].str()}"
+        needed = access.topic("READ", topic), access.READ_AS_NOBODY
+        raise access.no_answer(text, error, *needed) from error
     finally:
         consumer.close()
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from app.bootstrap import history, parts
+from app.bootstrap import access, history, parts
 from app.bootstrap.clock import now_ms
 from app.domain.errors import Refused
 from app.domain.plans import Announcement, Plan, PlanTable, Staged, Unstaged, Void
@@ -240,5 +240,6 @@ def _prepare(
 
 
 def _require_announcement_topic(settings: Settings) -> None:
+    access.require(settings, "registry", ("announcements", "readers"))
     specs = [s for s in parts.topic_specs(settings) if s.name == settings.topics.announcements]
     catalog.require(parts.topic_catalog(settings).findings(specs))

@@ -8,7 +8,7 @@ from app.bootstrap import parts
 from app.settings import Settings
 from app.telemetry.http import OperatorPort
 from app.tools.settings.check import Check, Wrong, check_folder
-from app.topics import catalog, connection
+from app.topics import catalog
 
 
 def config_checks(settings: Settings, timeout_s: float) -> list[Check]:
@@ -22,7 +22,7 @@ def config_checks(settings: Settings, timeout_s: float) -> list[Check]:
     answer_s = 0.8 * min(timeout_s, 10.0)
 
     def broker() -> str:
-        connection.require_broker(servers, answer_s)
+        parts.require_broker(settings, answer_s)
         return f"a broker answers at {servers}"
 
     def topic(spec: catalog.TopicSpec) -> Callable[[], str | Sequence[Wrong]]:

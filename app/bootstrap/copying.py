@@ -6,11 +6,10 @@ from app.backup import making
 from app.backup.manifest import Manifest
 from app.backup.restoring import Restorer, Where
 from app.backup.roles import ROLES
-from app.bootstrap import parts
+from app.bootstrap import access, parts
 from app.bootstrap.clock import now_ms
 from app.domain.times import instant
 from app.settings import Settings
-from app.topics import connection
 
 
 def back_up(settings: Settings, folder: Path, progress: making.Progress) -> Manifest:
@@ -19,9 +18,9 @@ def back_up(settings: Settings, folder: Path, progress: making.Progress) -> Mani
     Raises:
         BackupError: It can't be made.
         TopicsError: A topic is missing.
-        BrokerUnavailable: Kafka is away.
+        BrokerUnavailable: Kafka is away, or does not allow all of it.
     """
-    connection.require_broker(settings.kafka.bootstrap_servers)
+    access.require(settings, "backup")
     what = making.What(
         topics={role: getattr(settings.topics, role.name) for role in ROLES},
         group=settings.kafka.consumer_group,
@@ -37,7 +36,7 @@ def restorer(settings: Settings, progress: making.Progress) -> Restorer:
     Raises:
         BrokerUnavailable: Kafka is away.
     """
-    connection.require_broker(settings.kafka.bootstrap_servers)
+    parts.require_broker(settings)
     specs = {spec.name: spec for spec in parts.topic_specs(settings)}
     topics = {role.name: specs[getattr(settings.topics, role.name)] for role in ROLES}
     return Restorer(parts.kafka(settings), Where(topics, settings.kafka.consumer_group), progress)

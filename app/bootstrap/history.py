@@ -3,7 +3,7 @@
 from app.bootstrap import parts
 from app.domain.plans import Entry, Plan, Void
 from app.settings import Settings
-from app.topics import announcements, connection, reading
+from app.topics import announcements, reading
 from app.topics.announcements import Ignored
 
 
@@ -14,7 +14,7 @@ def announced(settings: Settings) -> list[Entry | Ignored]:
         BrokerUnavailable: Kafka is away.
         TopicsError: The topic is missing.
     """
-    connection.require_broker(settings.kafka.bootstrap_servers)
+    parts.require_broker(settings)
     messages = reading.read(parts.kafka(settings), settings.topics.announcements)
     return announcements.read_all(messages, settings.model.name)
 

@@ -8,7 +8,6 @@ from app.settings import Settings
 from app.tools.inspecting.rows import Decode, Row, decoders, row_of
 from app.tools.inspecting.selection import Selection, select
 from app.tools.tracing.tracer import Bar, Tracer
-from app.topics import connection
 from app.topics.reading import Progress, TopicReader
 
 
@@ -46,7 +45,7 @@ def topic_rows(
         BrokerUnavailable: Kafka is away.
         TopicsError: There is no such topic or partition.
     """
-    connection.require_broker(settings.kafka.bootstrap_servers)
+    parts.require_broker(settings)
     known = topic_decoders(settings)
     if topic == settings.topics.announcements:
         wanted = replace(wanted, from_beginning=True)  # what voids and repetitions refer to
@@ -66,7 +65,7 @@ def tracer(settings: Settings, bar: Bar, *, to_end: bool) -> Tracer:
         BrokerUnavailable: Kafka is away.
     """
     topics = settings.topics
-    connection.require_broker(settings.kafka.bootstrap_servers)
+    parts.require_broker(settings)
     return Tracer(
         parts.kafka(settings),
         records=topics.records,

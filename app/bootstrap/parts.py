@@ -14,7 +14,28 @@ if TYPE_CHECKING:
 
 def kafka(settings: Settings) -> dict[str, Any]:
     """Return what every Kafka client is configured with."""
-    return connection.client_config(settings.kafka.bootstrap_servers)
+    given = settings.kafka
+    security = connection.Security(
+        protocol=given.security_protocol,
+        ca_file=given.ssl_ca_file,
+        certificate_file=given.ssl_certificate_file,
+        key_file=given.ssl_key_file,
+        key_password=given.ssl_key_password,
+        mechanism=given.sasl_mechanism,
+        username=given.sasl_username,
+        password=given.sasl_password,
+    )
+    return connection.client_config(given.bootstrap_servers, security)
+
+
+def require_broker(settings: Settings, timeout_s: float = 10.0) -> None:
+    """Return once a broker answers.
+
+    Raises:
+        SettingsError: A certificate or a key can't be used.
+        BrokerUnavailable: None answers in time, or it does not let us in.
+    """
+    connection.require_broker(kafka(settings), timeout_s)
 
 
 def topic_specs(settings: Settings) -> list[catalog.TopicSpec]:
@@ -59,7 +80,7 @@ def topic_catalog(settings: Settings) -> catalog.TopicCatalog:
     Raises:
         BrokerUnavailable: No broker answers.
     """
-    connection.require_broker(settings.kafka.bootstrap_servers)
+    require_broker(settings)
     return catalog.TopicCatalog(kafka(settings))
 
 

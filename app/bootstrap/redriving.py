@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from app.bootstrap import parts
+from app.bootstrap import access, parts
 from app.domain.times import instant
 from app.settings import Settings
 from app.tools.letters.chosen import LetterSelection, chosen
@@ -14,7 +14,7 @@ from app.tools.redriving.json_edits import Edits
 from app.tools.redriving.judge import Judge
 from app.tools.redriving.redrive import Chosen, Redrive
 from app.tools.redriving.writer import RedriveWriter
-from app.topics import catalog, connection, reading, redriven
+from app.topics import catalog, reading, redriven
 from app.topics.reading import Progress
 from app.topics.redriven import Marks
 from app.topics.starts import EARLIEST, Start
@@ -40,7 +40,7 @@ def letter_counts(
         BrokerUnavailable: Kafka is away.
         TopicsError: A topic is missing.
     """
-    connection.require_broker(settings.kafka.bootstrap_servers)
+    parts.require_broker(settings)
     letters = _letters(settings, selection, on_progress, stopped)
     marks = _marks(settings, _start(selection.from_ms), stopped)
     return count(settings.topics.dead_letters, letters, marks, samples)
@@ -82,9 +82,10 @@ def redrive(
     """Return what sends the dead letters that are selected again.
 
     Raises:
-        BrokerUnavailable: Kafka is away.
+        BrokerUnavailable: Kafka is away, or does not allow all of it.
         TopicsError: A topic is missing or breaks a promise.
     """
+    access.require(settings, "operator", ("records", "dead_letters", "redriven", "readers"))
     topics, client, found = settings.topics, parts.kafka(settings), parts.topic_catalog(settings)
     names = (topics.records, topics.dead_letters, topics.redriven)
     catalog.require(found.findings([s for s in parts.topic_specs(settings) if s.name in names]))

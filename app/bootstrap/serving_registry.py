@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from app.bootstrap import (
+    access,
     announcing,
     history,
     parts,
@@ -15,6 +16,7 @@ from app.bootstrap import (
     serving_reconciler,
 )
 from app.bootstrap.clock import now_ms
+from app.domain.errors import AccessDenied, BrokerUnavailable
 from app.domain.plans import Announcement, Plan, PlanTable
 from app.domain.promoting import Promoted
 from app.registry import announcer
@@ -39,12 +41,13 @@ from app.stream.hot_swap import HotSwap
 from app.stream.workspace import own_folder
 from app.tools import announcement_history
 from app.tools.watching.status import as_dict, status_of
-from app.topics import connection, reading, status
+from app.topics import reading, status
 
 _MEGABYTE = 1_000_000
 _PREPARED = 1_000  # versions that were named, and looked at
 _COUNTED_FOR_S = 2.0  # dead letters, for all who ask
 _COUNTING_S = 5.0  # at most
+_LET_IN_S = 2.0  # Kafka's first answer
 
 
 @contextmanager
@@ -56,7 +59,14 @@ def registry_service(settings: Settings, *, dev: bool) -> Iterator[Application]:
     Raises:
         DatabaseUnavailable: Its database can't be used.
         SettingsError: Its database is none.
+        AccessDenied: Kafka does not let it in, or does not allow all that it does.
     """
+    try:
+        access.require(settings, "registry", timeout_s=_LET_IN_S)
+    except AccessDenied:
+        raise
+    except BrokerUnavailable:  # it may come, and the readiness tells of it
+        pass
     engine = database.open_database(settings.service.database_url)
     models, metrics = parts.models(settings), ServiceMetrics()
     catalog = MlflowCatalog(
@@ -110,9 +120,7 @@ def registry_service(settings: Settings, *, dev: bool) -> Iterator[Application]:
                 checks={
                     "the database": lambda: database.require_answer(engine),
                     "MLflow": models.require_answer,
-                    "Kafka": lambda: connection.require_broker(
-                        settings.kafka.bootstrap_servers, 5.0
-                    ),
+                    "Kafka": lambda: parts.require_broker(settings, 5.0),
                 },
                 bounds=_bounds(settings),
                 webhooks=Webhooks(secret, engine, now_ms, metrics.webhook) if secret else None,
@@ -199,7 +207,7 @@ def _audited(settings: Settings, action: str, name: str) -> Iterator[Tokens]:
 
 def _status(settings: Settings, *, with_instances: bool) -> dict[str, Any]:
     """Return what `status` prints, without the lag: that takes two questions and a pause."""
-    connection.require_broker(settings.kafka.bootstrap_servers)
+    parts.require_broker(settings)
     table = PlanTable.of(history.entries(settings))
     heard = (
         status.newest(reading.read(parts.kafka(settings), settings.topics.status))

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from app.bootstrap import parts
+from app.bootstrap import access, parts
 from app.settings import Settings
 from app.stream.hot_swap import ModelSource
 from app.stream.options import StreamOptions
@@ -17,13 +17,14 @@ def stream_service(
     """Return an instance of the stream, ready to run; its models come from MLflow by default.
 
     Raises:
-        BrokerUnavailable: Kafka is away.
+        BrokerUnavailable: Kafka is away, or does not allow all that an instance does.
         TopicsError: A topic is missing or breaks a promise.
     """
+    access.require(settings, "stream")
     topics = parts.topic_catalog(settings)
     catalog.require(topics.findings(parts.topic_specs(settings)))
     options = StreamOptions(
-        bootstrap_servers=settings.kafka.bootstrap_servers,
+        client=parts.kafka(settings),
         consumer_group=settings.kafka.consumer_group,
         model_name=settings.model.name,
         source_topic=settings.topics.records,
@@ -53,4 +54,9 @@ def stream_service(
         models_kept=settings.model.kept,
         first_load_timeout_s=settings.model.first_load_timeout_s,
     )
-    return StreamService(options, parts.decoder(settings), source or parts.models(settings))
+    return StreamService(
+        options,
+        parts.decoder(settings),
+        source or parts.models(settings),
+        denied=lambda error: access.explained(settings, "stream", error),
+    )

@@ -10,8 +10,8 @@ from app.settings import Settings
 from app.tools.watching import resume as resuming
 from app.tools.watching.staging import Progress, progress_of, turn_of
 from app.tools.watching.status import Status, status_of
-from app.topics import connection, reading, resumes, status
-from app.topics.lag import Lag
+from app.topics import reading, resumes, status
+from app.topics.lag import Lag, require_group
 from app.topics.status import Heard
 
 
@@ -28,6 +28,7 @@ def status_look(settings: Settings, between_s: float = 0.4) -> Callable[[], Stat
     """
     topics, group, client = settings.topics, settings.kafka.consumer_group, parts.kafka(settings)
     partitions = parts.topic_catalog(settings).partition_counts().get(topics.records, 0)
+    require_group(client, group)
     lag = Lag(client, topics.records, group, keep_s=0.0)
 
     def look() -> Status:
@@ -118,7 +119,7 @@ def resume(settings: Settings, why: str | None, wait_s: float) -> dict[str, bool
         TopicsError: The status topic is missing.
     """
     topic, group = settings.topics.status, settings.kafka.consumer_group
-    connection.require_broker(settings.kafka.bootstrap_servers)
+    parts.require_broker(settings)
 
     def held() -> set[str]:
         instances = status.newest(reading.read(parts.kafka(settings), topic))

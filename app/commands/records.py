@@ -93,7 +93,7 @@ def produce(
 
     Ctrl+C ends it with a summary all the same.
     """
-    from app.bootstrap import parts  # noqa: PLC0415
+    from app.bootstrap import access, parts  # noqa: PLC0415
     from app.tools.producing import csv_history, simulated_records  # noqa: PLC0415
     from app.tools.producing.samples import Spoiler, judged  # noqa: PLC0415
     from app.tools.producing.screen import produce_with_progress  # noqa: PLC0415
@@ -128,6 +128,7 @@ def produce(
             bad_rows=send_bad_rows,
         )
         samples, total = csv_history.samples(read, spoiler, count)
+    access.require(settings, "producer")
     summary = produce_with_progress(
         parts.kafka(settings),
         settings.topics.records,

@@ -6,6 +6,7 @@
     ├── TopicsError                    3   a topic is missing or breaks a promise
     ├── FeedError                      4   the announcements can no longer be followed
     ├── BrokerUnavailable              5   Kafka does not answer
+    │   └── AccessDenied                   …or does not let us in, or not do this
     ├── PartitionsLost                 6   another instance owns our partitions
     ├── ModelError                     7   a model can't be used
     │   ├── ModelUnavailable               …now: its registry or artifact is out of reach
@@ -71,6 +72,14 @@ class BrokerUnavailable(DsModelsError):
     """
 
     exit_code = 5
+
+
+class AccessDenied(BrokerUnavailable):
+    """Raised when Kafka answers, but does not let this client in, or does not allow what it did.
+
+    Operator action: correct the settings that the message names, or have the permission granted
+    that it names: `python -m app topics acls` lists what each role needs.
+    """
 
 
 class PartitionsLost(DsModelsError):

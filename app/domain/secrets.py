@@ -16,11 +16,15 @@ _IN_QUERY = re.compile(
 def is_secret(name: str) -> bool:
     """Say whether a value of this name is secret: one of its words says so.
 
+    The name of a file that holds one is none.
+
     >>> [is_secret(name) for name in ("sasl_password", "apiKey", "keyboard", "tracking_uri")]
     [True, True, False, False]
+    >>> is_secret("ssl_key_file")
+    False
     """
     words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])", name)
-    return not _SECRET_WORDS.isdisjoint(word.lower() for word in words)
+    return words[-1:] != ["file"] and not _SECRET_WORDS.isdisjoint(word.lower() for word in words)
 
 
 def without_passwords(text: str) -> str:

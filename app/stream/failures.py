@@ -6,7 +6,8 @@ from confluent_kafka import KafkaError, KafkaException
 from quixstreams.exceptions import QuixException
 from quixstreams.kafka.exceptions import BaseKafkaException, KafkaBrokerUnavailableError
 
-from app.domain.errors import BrokerUnavailable, DsModelsError, PartitionsLost
+from app.domain.errors import AccessDenied, BrokerUnavailable, DsModelsError, PartitionsLost
+from app.topics.access import PAGE, refused
 
 FOREIGN = (KafkaException, QuixException)
 
@@ -43,6 +44,9 @@ def mapped(error: BaseException) -> DsModelsError:
                 f"the group has gone on without this instance ({cause.str()}); "
                 "nothing of its batch was committed"
             )
+    for cause in causes:
+        if refused(cause) is not None:
+            return AccessDenied(f"not authorized: {cause.str()} ({PAGE})")
     for cause in causes:
         if cause.code() in _AWAY:
             return BrokerUnavailable(f"Kafka does not answer: {cause.str()}")

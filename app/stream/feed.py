@@ -11,9 +11,10 @@ from typing import Any
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from app.domain.errors import FeedError
+from app.domain.errors import AccessDenied, FeedError
 from app.domain.plans import Announcement, Entry, Plan, PlanTable, Staged, Unstaged, Void
 from app.domain.voids import change_of
+from app.topics import access
 from app.topics.announcements import Ignored
 from app.topics.messages import Message, message_of
 
@@ -46,7 +47,7 @@ class RegistryFeed:
         self._consumer = Consumer(
             {
                 **config,
-                "group.id": "ds-models-feed",  # required by the client; nothing is committed
+                "group.id": f"{access.READER_GROUPS}feed",  # required; nothing is committed
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
                 "enable.partition.eof": True,
@@ -105,7 +106,10 @@ class RegistryFeed:
 
         Raises:
             FeedError: It is dead; the message says why.
+            AccessDenied: It may not read the topic.
         """
+        if isinstance(self._failure, AccessDenied):
+            raise AccessDenied(str(self._failure)) from self._failure
         if self._failure is not None:
             raise FeedError(f"the feed of {self._topic} ended: {self._failure}") from self._failure
 
@@ -137,6 +141,10 @@ class RegistryFeed:
             self._advance(message.offset() + 1)
         elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - its public name
             self._advance(message.offset())
+        elif access.refused(error) is not None:
+            raise access.no_answer(
+                "", error, access.topic("READ", self._topic), access.READ_AS_NOBODY
+            )
         else:
             raise KafkaException(error)
 

@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient
 
 from app.domain.errors import FeedError
 from app.domain.plans import Plan, PlanTable
+from app.topics import access
 
 log = structlog.get_logger()
 
@@ -53,7 +54,7 @@ class RegistryEnd:
         self._consumer = Consumer(
             {
                 **config,
-                "group.id": "ds-models-fence",  # required by the client; it never joins
+                "group.id": f"{access.READER_GROUPS}fence",  # required; it never joins
                 "enable.auto.commit": False,
                 "isolation.level": "read_committed",
             }

@@ -72,6 +72,18 @@ class MicroBatchApplication(Application):
         self._generation: Any = None
         self._consumer.consumer_group_metadata = lambda: self._generation  # type: ignore[method-assign]
 
+    def open_producer(self) -> None:
+        """Make the producer, and register its transactional id.
+
+        Quix does it at the first poll. But who may begin no transaction would then leave while it
+        joins the group, and a consumer that is assigned while it is closed asks in vain for half a
+        minute where it was.
+
+        Raises:
+            KafkaException: Kafka does not allow it.
+        """
+        self._producer.poll(0)
+
     def _timed_commit(self, **how: bool) -> None:
         checkpoint = self._processing_context.checkpoint
         started = time.monotonic()

@@ -15,9 +15,13 @@ FETCH = {
 
 @dataclass(frozen=True, slots=True)
 class StreamOptions:
-    """How an instance runs. The settings of the same names say more."""
+    """How an instance runs. The settings of the same names say more.
 
-    bootstrap_servers: str
+    Attributes:
+        client: What every Kafka client is configured with.
+    """
+
+    client: dict[str, Any] = field(repr=False)
     consumer_group: str
     model_name: str
     source_topic: str
@@ -46,4 +50,3 @@ class StreamOptions:
     http_address_file: Path | None = None
     models_kept: int = 4
     first_load_timeout_s: float = 60.0
-    client: dict[str, Any] = field(default_factory=dict)

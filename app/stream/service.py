@@ -3,11 +3,13 @@
 import logging
 import threading
 import time
+import uuid
 from collections.abc import Callable
 
 import structlog
+from quixstreams.kafka import ConnectionConfig
 
-from app.domain.errors import FeedError
+from app.domain.errors import AccessDenied, DsModelsError, FeedError
 from app.domain.plans import Announcement
 from app.stream import topology
 from app.stream.circuit_breaker import CircuitBreaker
@@ -42,6 +44,7 @@ class StreamService:
         decoder: Reads records.
         source: Where models come from.
         clock_ms: Unix milliseconds; decides only what is warmed, never what a record gets.
+        denied: Told that Kafka did not allow something; returns an error that says it better.
     """
 
     def __init__(
@@ -50,8 +53,10 @@ class StreamService:
         decoder: RecordDecoder,
         source: ModelSource,
         clock_ms: Callable[[], float] = lambda: time.time() * 1000,
+        denied: Callable[[AccessDenied], DsModelsError] = lambda error: error,
     ) -> None:
         self._options = options
+        self._denied = denied
         self._clock_ms = clock_ms
         self._warmed_at = float("-inf")
         self._follows_live = False
@@ -59,9 +64,8 @@ class StreamService:
         self._changed = threading.Event()
         self._metrics = Metrics(self.state, clock_ms)
         self._client = client = {
-            "bootstrap.servers": options.bootstrap_servers,
-            "logger": logging.getLogger("librdkafka"),
             **options.client,
+            "logger": logging.getLogger("librdkafka"),
         }
         self._models = HotSwap(
             source,
@@ -142,6 +146,7 @@ class StreamService:
                 self._feed.start()
                 self._models.start()
                 self._get_ready()
+                self._app.open_producer()
                 self._app.run()
         except Exception as error:  # noqa: BLE001 - raised again, unless it stopped as asked
             self._raise_what_ended_it(error)
@@ -187,9 +192,12 @@ class StreamService:
                 log.warning("stream.left_untidily", error=repr(error))
                 return
             error = self._app.failure
-        if isinstance(error, FOREIGN):
-            raise mapped(error) from error
-        raise error
+        ours = mapped(error) if isinstance(error, FOREIGN) else error
+        if isinstance(ours, AccessDenied):
+            ours = self._denied(ours)
+        if ours is error:
+            raise error
+        raise ours from error
 
     def _get_ready(self) -> None:
         """Do what is slow before joining the group: others would wait for us."""
@@ -244,7 +252,7 @@ class StreamService:
             on_commit=self._committed,
             on_rebalance=self._metrics.rebalanced,
             drop_batch=lambda: self._sink.clear(),  # noqa: PLW0108 - the sink is made later
-            broker_address=options.bootstrap_servers,
+            broker_address=ConnectionConfig.from_librdkafka_dict(options.client),
             consumer_group=options.consumer_group,
             processing_guarantee=options.guarantee,
             auto_offset_reset="earliest",
@@ -255,7 +263,6 @@ class StreamService:
             broker_availability_timeout=options.broker_timeout_s,
             loglevel=None,
             consumer_extra_config={
-                **options.client,
                 **FETCH,
                 **_static_member(options.group_instance_id),
                 "session.timeout.ms": options.session_timeout_ms,
@@ -263,12 +270,15 @@ class StreamService:
                 "max.poll.interval.ms": options.max_poll_interval_ms,
             },
             producer_extra_config={
-                **options.client,
                 "delivery.report.only.error": True,
                 "message.max.bytes": 4_194_304,  # the topics decide
                 "queue.buffering.max.messages": 10 * options.max_batch,
                 **(
-                    {"transaction.timeout.ms": options.transaction_timeout_ms}
+                    {
+                        "transaction.timeout.ms": options.transaction_timeout_ms,
+                        # Unique, and of a prefix that permissions can be given for.
+                        "transactional.id": f"{options.consumer_group}-{uuid.uuid4()}",
+                    }
                     if options.guarantee == "exactly-once"
                     else {}
                 ),

@@ -5,6 +5,7 @@ from typing import Any
 from confluent_kafka import KafkaException, Producer
 
 from app.domain.errors import BrokerUnavailable
+from app.topics import access
 
 
 def append(
@@ -22,6 +23,7 @@ def append(
             look at `python -m app announcements` before you try again.
     """
     reports: list[tuple[Any, Any]] = []
+    needed = access.topic("WRITE", topic)
     producer = Producer(
         {
             "log_level": 0,  # what matters is raised
@@ -43,8 +45,11 @@ def append(
         )
         producer.flush(timeout_s + 1)
     except KafkaException as error:
-        raise BrokerUnavailable(f"nothing was appended to {topic}: {error}") from error
+        text = f"nothing was appended to {topic}: {error}"
+        raise access.no_answer(text, error, needed) from error
     refusal, message = reports[0] if reports else ("no answer in time", None)
+    if access.refused(refusal) is not None:
+        raise access.denied([needed])
     if refusal is not None or message is None:
         raise BrokerUnavailable(
             f"what was appended to {topic} was not acknowledged: {refusal}; look at "

@@ -9,6 +9,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
 from app.domain.errors import BrokerUnavailable, TopicsError
+from app.topics import access
 from app.topics.connection import answers_required
 
 LOG_APPEND_TIME = {"message.timestamp.type": "LogAppendTime"}
@@ -66,6 +67,7 @@ class TopicCatalog:
     """Makes and checks topics on one cluster."""
 
     def __init__(self, config: dict[str, Any], timeout_s: float = 30.0) -> None:
+        self._config = config
         self._admin = AdminClient({"log_level": 0, **config})  # what matters is raised
         self._timeout_s = timeout_s
 
@@ -87,12 +89,13 @@ class TopicCatalog:
 
         Raises:
             TopicsError: The cluster refuses a topic.
-            BrokerUnavailable: It doesn't answer in time.
+            BrokerUnavailable: It doesn't answer in time, or does not allow it.
         """
         existing = self.partition_counts()
         missing = [spec for spec in specs if spec.name not in existing]
         if not missing:
             return []
+        self._require_seen(missing)
         with answers_required():
             futures = self._admin.create_topics(
                 [
@@ -101,14 +104,18 @@ class TopicCatalog:
                 ],
                 operation_timeout=self._timeout_s,
             )
-        created = []
+        created, lacking = [], []
         for name, future in futures.items():
             try:
                 future.result()
                 created.append(name)
             except KafkaException as error:
-                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                if access.refused(error) is not None:
+                    lacking.append(access.topic("CREATE", name))
+                elif error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise TopicsError(f"{name} can't be created: {error.args[0].str()}") from error
+        if lacking:
+            raise access.denied(lacking)
         self._wait_for({spec.name for spec in missing})
         return created
 
@@ -136,6 +143,7 @@ class TopicCatalog:
             BrokerUnavailable: The cluster doesn't answer in time.
         """
         counts = self.partition_counts()
+        self._require_seen([spec for spec in specs if spec.name not in counts])
         found = []
         present = []
         for spec in specs:
@@ -160,17 +168,24 @@ class TopicCatalog:
                 )
         return found + self._wrong_settings(present)
 
+    def _require_seen(self, absent: Sequence[TopicSpec]) -> None:
+        """Return if topics that the list has not are not there: it leaves out what is hidden."""
+        names = [spec.name for spec in absent]
+        with answers_required():
+            hidden = access.not_seen(self._config, names, self._timeout_s) if names else []
+        if hidden:
+            raise access.denied([access.topic("DESCRIBE", name) for name in hidden])
+
     def _wrong_settings(self, specs: Sequence[TopicSpec]) -> list[Finding]:
         if not specs:
             return []
-        with answers_required():
-            futures = self._admin.describe_configs(
-                [ConfigResource(ResourceType.TOPIC, spec.name) for spec in specs]
-            )
-            actual = {
-                resource.name: future.result(timeout=self._timeout_s)
-                for resource, future in futures.items()
-            }
+        futures = self._admin.describe_configs(
+            [ConfigResource(ResourceType.TOPIC, spec.name) for spec in specs]
+        )
+        actual = {}
+        for resource, future in futures.items():
+            with answers_required(access.topic("DESCRIBE_CONFIGS", resource.name)):
+                actual[resource.name] = future.result(timeout=self._timeout_s)
         return [
             Finding(
                 spec.name,

@@ -9,7 +9,8 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from app.domain.errors import BrokerUnavailable
+from app.topics import access
+from app.topics.connection import answers_required
 
 
 def committed(
@@ -24,15 +25,28 @@ def committed(
     Raises:
         BrokerUnavailable: The broker doesn't say it in time.
     """
+    require_group(config, group)
     member = _asking(config, group)
     try:
         return committed_of(member, topic, partitions, timeout_s)
     except KafkaException as error:
-        raise BrokerUnavailable(
-            f"Kafka does not say how far {group} is: {error.args[0]}"
-        ) from error
+        text = f"Kafka does not say how far {group} is: {error.args[0]}"
+        raise access.no_answer(text, error, access.topic("DESCRIBE", topic)) from error
     finally:
         member.close()
+
+
+def require_group(config: dict[str, Any], group: str) -> None:
+    """Return if this client may ask how far a group is; else it would be told nothing at all.
+
+    Raises:
+        AccessDenied: It may not.
+        BrokerUnavailable: The broker doesn't say it in time.
+    """
+    with answers_required():
+        lacking = access.missing(config, [access.Permission("group", group, "DESCRIBE")])
+    if lacking:
+        raise access.denied(lacking)
 
 
 def _asking(config: dict[str, Any], group: str) -> Any:

@@ -9,7 +9,7 @@ from typing import Any, Self
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from app.domain.errors import BrokerUnavailable, TopicsError
-from app.topics import starts
+from app.topics import access, starts
 from app.topics.messages import Message, message_of
 from app.topics.starts import EARLIEST, Bounds, Start
 from app.topics.watermarks import watermarks
@@ -88,7 +88,7 @@ class TopicReader:
             {
                 "log_level": 0,  # what matters is raised
                 **config,
-                "group.id": "ds-models-reader",  # required by the client; nothing is committed
+                "group.id": f"{access.READER_GROUPS}reader",  # required; nothing is committed
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
                 "isolation.level": "read_committed",
@@ -164,7 +164,12 @@ class TopicReader:
         self._consumer.close()
 
     def _failed(self, error: KafkaException) -> BrokerUnavailable:
-        return BrokerUnavailable(f"{self._topic} can't be read: {error.args[0].str()}")
+        text = f"{self._topic} can't be read: {error.args[0].str()}"
+        return access.no_answer(text, error, *_needed(self._topic))
+
+
+def _needed(topic: str) -> tuple[access.Permission, ...]:
+    return access.topic("READ", topic), access.READ_AS_NOBODY
 
 
 def _bounds(
@@ -174,6 +179,7 @@ def _bounds(
     try:
         known = consumer.list_topics(timeout=min(timeout_s, 10.0)).topics
         if topic not in known:
+            _require_seen(consumer, topic, timeout_s)
             raise TopicsError(
                 f"there is no topic {topic}; `python -m app topics create` makes ours"
             )
@@ -187,7 +193,15 @@ def _bounds(
             if partitions is None or number in partitions
         }
     except KafkaException as error:
-        raise BrokerUnavailable(f"no Kafka broker answers ({error.args[0].str()})") from error
+        text = f"no Kafka broker answers ({error.args[0].str()})"
+        raise access.no_answer(text, error, *_needed(topic)) from error
+
+
+def _require_seen(consumer: Any, topic: str, timeout_s: float) -> None:
+    """Return if a topic that no list has is not there; a list leaves out what may not be seen."""
+    error = consumer.list_topics(topic, timeout=timeout_s).topics[topic].error
+    if error is not None and access.refused(error):
+        raise access.denied(_needed(topic)[:1])
 
 
 def _until_read(

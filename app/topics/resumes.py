@@ -13,6 +13,7 @@ import structlog
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 from app.domain.errors import BrokerUnavailable
+from app.topics import access
 from app.topics.watermarks import watermarks
 
 log = structlog.get_logger()
@@ -53,6 +54,8 @@ def send(config: Mapping[str, Any], topic: str, resume: Resume) -> None:
     )
     producer.flush(15)
     refusal = refusals[0] if refusals else "no answer in time"
+    if access.refused(refusal) is not None:
+        raise access.denied([access.topic("WRITE", topic)])
     if refusal is not None:
         raise BrokerUnavailable(f"{topic} did not take it: {refusal}")
 
@@ -78,7 +81,7 @@ class Resumes:
         consumer = Consumer(
             {
                 **self._config,
-                "group.id": f"{self._group}-resumes",  # required; nothing is committed
+                "group.id": f"{access.READER_GROUPS}resumes",  # required; nothing is committed
                 "enable.auto.commit": False,
             }
         )

@@ -7,7 +7,7 @@ import os
 import subprocess
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -62,8 +62,12 @@ log.cleaner.dedupe.buffer.size=16777216
 
 def settings(host: str, port: int, controller_port: int) -> dict[str, str]:
     """Return the settings of such a broker, which listens at a host's ports."""
-    text = _SETTINGS.format(host=host, port=port, controller_port=controller_port)
-    lines = (line for line in text.splitlines() if not line.startswith("#"))
+    return parsed(_SETTINGS.format(host=host, port=port, controller_port=controller_port))
+
+
+def parsed(text: str) -> dict[str, str]:
+    """Return what stands in lines of properties."""
+    lines = (line for line in text.splitlines() if line and not line.startswith("#"))
     return dict(line.split("=", 1) for line in lines)
 
 
@@ -101,8 +105,7 @@ class Broker(LocalServer):
         classpath = f"{JARS.ensure(environment)}/*"
         logging = f"-Dlog4j2.configurationFile={_LOG4J.as_uri()}"
         file = self.data_folder / "server.properties"
-        given = settings(LOOPBACK, self._port, self._controller_port)
-        file.write_text("".join(f"{name}={value}\n" for name, value in given.items()))
+        file.write_text("".join(f"{name}={value}\n" for name, value in self.settings().items()))
         if not (self.data_folder / "log" / "meta.properties").exists():
             quick = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
             self._format([java, *quick, logging, "-cp", classpath], file)
@@ -114,20 +117,30 @@ class Broker(LocalServer):
         # The client would complain on standard error of each port that is closed.
         if not accepts_connections(self._port):
             return False
-        client = AdminClient(
-            {"bootstrap.servers": self.bootstrap_servers, "reconnect.backoff.ms": 50}
-        )
+        client = AdminClient({**self.client_config(), "reconnect.backoff.ms": 50})
         try:
             return bool(client.list_topics(timeout=2).brokers)
         except KafkaException:
             return False
+
+    def settings(self) -> dict[str, str]:
+        """Return what stands in its `server.properties`."""
+        return settings(LOOPBACK, self._port, self._controller_port)
+
+    def format_options(self) -> Sequence[str]:
+        """Return what else the storage is formatted with."""
+        return ()
+
+    def client_config(self) -> dict[str, Any]:
+        """Return the configuration of a client that may do everything."""
+        return {"bootstrap.servers": self.bootstrap_servers}
 
     def _format(self, java: Sequence[str], file: Path) -> None:
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}"]
         with self.log.open("ab") as output:
             done = subprocess.run(
-                [*java, *tool, f"--config={file}"],
+                [*java, *tool, f"--config={file}", *self.format_options()],
                 cwd=self.data_folder,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

@@ -40,7 +40,7 @@ class _ErrorMessage:
     """What librdkafka delivers among the messages when a partition fails."""
 
     def error(self) -> KafkaError:
-        return KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+        return KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)
 
 
 def _fail(_result: Any) -> Any:

@@ -189,9 +189,7 @@ def test_errors_that_cause_each_other_end_the_search() -> None:
     assert isinstance(mapped(first), DsModelsError)
 
 
-@pytest.mark.parametrize(
-    "unknown", [QuixException("odd"), kafka(KafkaError.TOPIC_AUTHORIZATION_FAILED)]
-)
+@pytest.mark.parametrize("unknown", [QuixException("odd"), kafka(KafkaError.UNKNOWN_TOPIC_OR_PART)])
 def test_any_other_foreign_error_is_unexpected_and_keeps_its_name(unknown: Exception) -> None:
     error = mapped(unknown)
     assert type(error) is DsModelsError

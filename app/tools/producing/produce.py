@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from app.domain.errors import BrokerUnavailable, TopicsError
 from app.domain.records import Reason
 from app.tools.producing.samples import Sample
+from app.topics import access
 
 _TICK_S = 0.05  # how often progress is told and the delivery reports are served
 _SHORTEST_PAUSE_S = 0.001  # the client counts in milliseconds, and 0 would spin
@@ -120,7 +121,8 @@ class _Writer:
 
     def __init__(self, config: Mapping[str, Any], topic: str) -> None:
         self._topic = topic
-        self._failure: str | None = None
+        self._needed = access.topic("WRITE", topic)
+        self._failure: KafkaError | None = None
         self._producer = Producer(
             {
                 "linger.ms": 5,
@@ -142,6 +144,8 @@ class _Writer:
         )
         try:  # all topics: asking for one by name would make it
             known = self._producer.list_topics(timeout=10.0).topics
+            if topic not in known and access.not_seen(config, [topic], 10.0):
+                raise access.denied([self._needed])
         except KafkaException as error:
             raise BrokerUnavailable(
                 f"no Kafka broker answers at {config['bootstrap.servers']}"
@@ -157,23 +161,34 @@ class _Writer:
             except BufferError:
                 self.serve(0.1)
             except KafkaException as error:
-                raise BrokerUnavailable(f"{self._topic} can't be written: {error}") from error
+                raise self._can_not_write(error) from error
             else:
                 return
 
     def serve(self, seconds: float) -> None:
         """Wait for so long, or a little less, and serve what the broker says meanwhile."""
-        self._producer.poll(seconds)
+        try:
+            self._producer.poll(seconds)
+        except KafkaException as error:  # what is fatal is raised here
+            raise self._can_not_write(error) from error
         if self._failure is not None:
-            raise BrokerUnavailable(
-                f"a record was not acknowledged, and may be written or not: {self._failure}"
+            raise access.no_answer(
+                f"a record was not acknowledged, and may be written or not: {self._failure.str()}",
+                self._failure,
+                self._needed,
             )
 
     def finish(self) -> None:
         """Wait until every record is acknowledged."""
-        self._producer.flush()  # ends: a record fails once its time-out has passed
+        try:
+            self._producer.flush()  # ends: a record fails once its time-out has passed
+        except KafkaException as error:
+            raise self._can_not_write(error) from error
         self.serve(0)
+
+    def _can_not_write(self, error: KafkaException) -> BrokerUnavailable:
+        return access.no_answer(f"{self._topic} can't be written: {error}", error, self._needed)
 
     def _delivered(self, error: Any, _message: Any) -> None:
         if error is not None:
-            self._failure = error.str()
+            self._failure = error

@@ -10,6 +10,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from app.domain.errors import BrokerUnavailable, TopicsError
+from app.topics import access
 
 _BY_HASH = -1
 _FENCED = (KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH)  # noqa: SLF001 - public names
@@ -62,7 +63,9 @@ class RedriveWriter:
         self._records, self._marks = records_topic, marks_topic
         self._partitions = partitions
         self._timeout_s = timeout_s
+        self._needed = access.Permission("transactional-id", transactional_id, "WRITE")
         self._refusal: str | None = None
+        self._denied: str | None = None  # the topic
         self._fenced = False
         self._producer = Producer(
             {
@@ -89,9 +92,8 @@ class RedriveWriter:
         try:
             self._patiently(self._producer.init_transactions)
         except KafkaException as error:
-            raise BrokerUnavailable(
-                f"no transaction can be begun: {error.args[0].str()}"
-            ) from error
+            text = f"no transaction can be begun: {error.args[0].str()}"
+            raise access.no_answer(text, error, self._needed) from error
 
     def write(self, records: Sequence[Outgoing]) -> bool:
         """Write all records and their marks, or nothing of them; return whether it was done.
@@ -114,6 +116,8 @@ class RedriveWriter:
                 self._fenced = True  # a client that is fenced stays so
                 return False
             self._abort()
+            if self._denied is not None:
+                raise access.denied([access.topic("WRITE", self._denied)]) from error
             if self._refusal is not None:
                 raise TopicsError(f"nothing of the last part was sent: {self._refusal}") from error
             raise BrokerUnavailable(
@@ -165,5 +169,7 @@ class RedriveWriter:
             self._producer.abort_transaction(min(5.0, self._timeout_s))
 
     def _delivered(self, error: Any, message: Any) -> None:
+        if access.refused(error) is not None:
+            self._denied = message.topic()
         if error is not None and error.code() not in _PURGED and self._refusal is None:
             self._refusal = f"{message.topic()}: {error.str()}"

@@ -24,6 +24,10 @@ wins, and the environment wins over all of them. `DS_MODELS_CONFIG` names anothe
 `config`. A well-known name is given beside ours where there is one; ours wins. An unknown key is
 an error that suggests the right one, and ends the command with 2.
 
+A secret need not stand in a variable: `KEY_FILE`, or `key_file` in a file, names a file that holds
+it, as container secrets are given. A line's end after it does not count. `python -m app config`
+masks secrets, and they stand in no log and no error.
+
 This page is made by `python docs/generate_settings.py`; a test compares it.
 """
 
@@ -78,8 +82,11 @@ def _default(value: Any) -> str:
 
 def _limits(field: FieldInfo) -> Iterator[str]:
     """Yield a sentence for what a value may be, beyond its type."""
+    if not field.repr:
+        yield "A secret."
     if get_origin(field.annotation) is Literal:
-        yield f"One of {', '.join(f'`{choice}`' for choice in get_args(field.annotation))}."
+        known = [f"`{choice}`" for choice in get_args(field.annotation) if choice]
+        yield f"One of {', '.join(known)}."
     if get_origin(field.annotation) is tuple:
         inner = get_args(field.annotation)[0]
         literal = get_origin(inner) is Literal
