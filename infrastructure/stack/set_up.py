@@ -1,7 +1,6 @@
 """What is done once before the stack serves: bucket, topics, webhook. Repeating it does no harm.
 
-It waits for the broker, MLflow and the store itself: podman can't start what depends on a container
-that ended and itself depended on others.
+It waits for the broker, MLflow and the store itself; compose.yaml says why.
 """
 
 from __future__ import annotations

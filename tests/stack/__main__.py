@@ -7,6 +7,7 @@ version; and nothing is left. The last line gives the sums. KEEP=1 leaves the st
 """
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -160,6 +161,7 @@ def run(stack: Stack) -> str:
 
 def main() -> int:
     """Run it; tidy up whatever happens."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     FOLDER.mkdir(parents=True, exist_ok=True)
     stack = Stack(FOLDER, IMAGE)
     with step("bring what the S3 store is built from"):

@@ -62,6 +62,12 @@ def test_nobody_has_more_than_it_needs(service: str) -> None:
         assert its["read_only"]
 
 
+@each_service
+def test_what_crashes_is_started_anew_whatever_else_does_not_run(service: str) -> None:
+    assert "depends_on" not in SERVICES[service]  # podman would wait for what has ended
+    assert SERVICES[service]["restart"] == ("no" if service == "set-up" else "unless-stopped")
+
+
 def test_what_is_stored_is_reached_only_by_those_that_need_it() -> None:
     assert STACK["networks"]["storage"] == {"internal": True}
     inside = {name for name, its in SERVICES.items() if "storage" in its["networks"]}
