@@ -92,6 +92,7 @@ stack-env: setup ## write the secrets of the stack, made at random, into infrast
 	@$(RUN) -m infrastructure.stack.environment
 stack-up: stack-env image ## start the whole product in containers; STREAMS=3 for three of the stream
 	cd infrastructure && $(COMPOSE) up -d --scale stream=$(or $(STREAMS),1)
+	@$(RUN) -m infrastructure.stack.answers
 stack-down: setup ## end them; VOLUMES=1 removes their data too
 	cd infrastructure && $(COMPOSE) down --remove-orphans $(if $(VOLUMES),--volumes,)
 stack-test: setup ## try a stack of its own, from nothing to nothing: load, scale, kill, restart

@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -96,14 +95,6 @@ def live(stack: Stack) -> set[str]:
     return {one["instance"] for one in stack.status()["instances"] if one["live"] and one["lag"]}
 
 
-def is_healthy(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(address, timeout=2) as answer:  # noqa: S310 - loopback
-            return bool(answer.status == 200)
-    except OSError:
-        return False
-
-
 def run(stack: Stack) -> str:
     """Do it all; return the line with the sums."""
     with step("build the image"):
@@ -111,7 +102,7 @@ def run(stack: Stack) -> str:
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
     with step("start the stack"):
         stack.up(1)
-        until(lambda: is_healthy(f"{stack.registry}/healthz"), 180, "the registry service")
+        until(stack.is_set_up, 120, "bucket, topics and webhook")
     with step("train and register two versions"):
         first, second = train(stack, "linear"), train(stack, "forest")
         kept = stack.query("select count(*) from model_versions")
@@ -168,6 +159,7 @@ def main() -> int:
         subprocess.run([sys.executable, "-m", "infrastructure.stack.environment", "--no-secrets"],
                        cwd=ROOT, check=True)  # fmt: skip
     stack.down()  # of a run that was cut off
+    assert stack.leftovers() == [], f"remove these first: {stack.leftovers()}"
     before = volumes()
     try:
         sums = run(stack)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from infrastructure.processes import free_ports
-from infrastructure.stack import environment
+from infrastructure.stack import answers, environment
 from tests.e2e.test_with_mlflow import MODEL
-from tests.harness.containers import engine, logs
+from tests.harness.containers import engine, inspected, logs
 
 ROOT = Path(__file__).parents[2]
 PORTS = ("KAFKA_PORT", "MLFLOW_PORT", "REGISTRY_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT")
@@ -32,8 +32,7 @@ class Stack:
         self._file.unlink(missing_ok=True)
         ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
         environment.write(self._file, {**ports, "IMAGE": image})
-        lines = self._file.read_text().splitlines()
-        self._values = dict(line.split("=", 1) for line in lines if not line.startswith("#"))
+        self._values = answers.values(self._file)
 
     @property
     def bootstrap_servers(self) -> str:
@@ -51,10 +50,6 @@ class Stack:
             "DS_MODELS_MLFLOW__TIMEOUT_S": "60",  # the machine is busy with nine containers
             "PYTHONWARNINGS": "ignore",
         }
-
-    @property
-    def registry(self) -> str:
-        return f"http://127.0.0.1:{self._values['REGISTRY_PORT']}"
 
     def compose(self, *arguments: str) -> None:
         """Run compose to its end.
@@ -76,6 +71,8 @@ class Stack:
     def up(self, streams: int) -> None:
         """Start what does not run yet; so many containers of the stream."""
         self.compose("up", "-d", "--scale", f"stream={streams}")
+        late = answers.wait(self._values)
+        assert late == [], f"no answer of {late}"
 
     def down(self) -> None:
         """Remove all of it, with its data."""
@@ -92,6 +89,19 @@ class Stack:
         names = engine("ps", "--all", "--format", "{{.Names}}").split()
         ours = [name for name in names if name.startswith(self.project)]
         return "\n".join(f"== {name}\n{logs(name)[-3000:]}" for name in ours)
+
+    def is_set_up(self) -> bool:
+        """Say whether the one-shot job has done its work.
+
+        Raises:
+            AssertionError: It failed.
+        """
+        ours = f"label=com.docker.compose.project={self.project}"
+        which = "label=com.docker.compose.service=set-up"
+        (found,) = engine("ps", "--all", "--quiet", "--filter", ours, "--filter", which).split()
+        state = inspected("container", found)["State"]
+        assert state["Running"] or state["ExitCode"] == 0, logs(found)
+        return not state["Running"]
 
     def leftovers(self) -> list[str]:
         """Return the names of containers, volumes and networks that bear our name."""

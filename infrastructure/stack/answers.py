@@ -1,0 +1,64 @@
+"""Wait until the stack of an `.env` answers, and say where."""
+
+from __future__ import annotations
+
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+from infrastructure.processes import LOOPBACK
+from infrastructure.stack.environment import FILE
+
+PATIENCE_S = 300.0
+
+
+def values(file: Path) -> dict[str, str]:
+    """Return what stands in an `.env`."""
+    lines = file.read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+
+
+def addresses(given: dict[str, str]) -> dict[str, str]:
+    """Return where each service that has a page is reached."""
+    return {
+        "MLflow": f"http://{LOOPBACK}:{given['MLFLOW_PORT']}",
+        "registry": f"http://{LOOPBACK}:{given['REGISTRY_PORT']}",
+    }
+
+
+def wait(given: dict[str, str], patience_s: float = PATIENCE_S) -> list[str]:
+    """Wait until all of them are ready; return the names of those that are not in time."""
+    paths = {"MLflow": "/health", "registry": "/readyz"}
+    waiting = {name: address + paths[name] for name, address in addresses(given).items()}
+    deadline = time.monotonic() + patience_s
+    while waiting and time.monotonic() < deadline:
+        waiting = {name: address for name, address in waiting.items() if not _answers(address)}
+        time.sleep(0.5 if waiting else 0)
+    return sorted(waiting)
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=2) as answer:  # noqa: S310 - loopback
+            return bool(answer.status == 200)  # noqa: PLR2004
+    except OSError:
+        return False
+
+
+def main() -> int:
+    """Wait for the stack that `make stack-env` wrote the `.env` of."""
+    given = values(FILE)
+    print("waiting for the stack, a minute or so …", flush=True)
+    if late := wait(given):
+        print(f"no answer of {' and '.join(late)} yet: look at their logs", file=sys.stderr)
+        return 1
+    for name, address in addresses(given).items():
+        print(f"{name:<9} {address}")
+    print(f"Kafka     {LOOPBACK}:{given['KAFKA_PORT']}")
+    print(f"MLflow's login is in {FILE}; what is next: docs/stack.md")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
