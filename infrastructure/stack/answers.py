@@ -5,10 +5,13 @@ from __future__ import annotations
 import sys
 import time
 import urllib.request
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from infrastructure.processes import LOOPBACK
 from infrastructure.stack.environment import FILE
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PATIENCE_S = 300.0
 
