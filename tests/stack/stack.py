@@ -121,7 +121,7 @@ class Stack:
         return found
 
     def status(self) -> dict[str, Any]:
-        """Return what `status` says, be it well or not; nobody is there while the broker is away."""
+        """Return what `status` says, well or not; nobody is there while the broker is away."""
         lines = self._run("status", "--json").stdout.splitlines()
         found = json.loads(lines[-1]) if lines else {"instances": []}
         assert isinstance(found, dict)
