@@ -36,7 +36,7 @@ demo: setup ## show the whole product at work; KEEP=1 leaves it running
 
 .PHONY: test
 test: setup ## run all tests, against a real broker and a real MLflow server
-	$(RUN) -m pytest -n 2 --dist worksteal
+	$(RUN) -m pytest -n 3 --dist worksteal
 
 .PHONY: azure-test gcs-test
 azure-test: setup ## bring Azurite by npm (360 MB), and serve models from it
