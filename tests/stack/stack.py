@@ -71,6 +71,10 @@ class Stack:
     def up(self, streams: int) -> None:
         """Start what does not run yet; so many containers of the stream."""
         self.compose("up", "-d", "--scale", f"stream={streams}")
+        for surplus in self.containers("stream")[streams:]:  # podman-compose leaves them running
+            engine("stop", "--time", "30", surplus)
+            assert inspected("container", surplus)["State"]["ExitCode"] == 0, logs(surplus)
+            engine("rm", surplus)
         late = answers.wait(self._values)
         assert late == [], f"no answer of {late}"
 
