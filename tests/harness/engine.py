@@ -20,7 +20,7 @@ from infrastructure.processes import LOOPBACK, free_ports
 KAFKA = "docker.io/apache/kafka:4.3.0"
 POSTGRESQL = "docker.io/library/postgres:17"
 _SOCKET = Path("/var/run/docker.sock")
-_INSIDE, _CONTROLLER = 9092, 9093
+_PORT, _INSIDE, _CONTROLLER = 9092, 19092, 9093
 
 
 @cache
@@ -50,12 +50,17 @@ class EngineBroker:
 
         (port,) = free_ports(1)
         self.bootstrap_servers = f"{LOOPBACK}:{port}"
-        given = settings("localhost", _INSIDE, _CONTROLLER) | {
-            "listeners": f"BROKER://:{_INSIDE},CONTROLLER://:{_CONTROLLER}",
-            "advertised.listeners": f"BROKER://{self.bootstrap_servers}",
+        given = settings("localhost", _PORT, _CONTROLLER) | {
+            # It reaches itself, for the markers of transactions, by a listener of its own.
+            "listeners": f"BROKER://:{_PORT},INSIDE://:{_INSIDE},CONTROLLER://:{_CONTROLLER}",
+            "advertised.listeners": f"BROKER://{self.bootstrap_servers},"
+            f"INSIDE://localhost:{_INSIDE}",
+            "listener.security.protocol.map": "BROKER:PLAINTEXT,INSIDE:PLAINTEXT,"
+            "CONTROLLER:PLAINTEXT",
+            "inter.broker.listener.name": "INSIDE",
             "log.dirs": "/tmp/kraft-logs",  # noqa: S108 - the container's
         }
-        self._container = DockerContainer(KAFKA).with_bind_ports(_INSIDE, port)
+        self._container = DockerContainer(KAFKA).with_bind_ports(_PORT, port)
         for name, value in given.items():
             self._container.with_env("KAFKA_" + name.upper().replace(".", "_"), value)
         self._container.waiting_for(LogMessageWaitStrategy("Kafka Server started"))
