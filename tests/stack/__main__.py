@@ -22,7 +22,7 @@ from rich.console import Console
 from tests.e2e.test_with_mlflow import MODEL
 from tests.harness.containers import engine
 from tests.harness.world import World, until
-from tests.stack.stack import ROOT, Stack, crash, volumes
+from tests.stack.stack import ROOT, Stack, crash, existing
 
 RECORDS, SHARE, RATE, BAD = 50_000, 5_000, 500, 0.02
 IMAGE = "localhost/ds-models:stack-test"
@@ -160,9 +160,10 @@ def main() -> int:
                        cwd=ROOT, check=True)  # fmt: skip
     stack.down()  # of a run that was cut off
     assert stack.leftovers() == [], f"remove these first: {stack.leftovers()}"
-    before = volumes()
+    volumes = set[str]()
     try:
         sums = run(stack)
+        volumes = stack.volumes()
     except AssertionError as error:
         CONSOLE.print(f"[red]failed[/]: {error}", markup=True)
         CONSOLE.print(stack.last_words())
@@ -171,7 +172,8 @@ def main() -> int:
         if "KEEP" not in os.environ:
             stack.down()
     if "KEEP" not in os.environ:
-        left = [*stack.leftovers(), *(volumes() - before)]
+        assert len(volumes) >= 3, volumes
+        left = [*stack.leftovers(), *(volumes & existing())]
         assert left == [], left
         CONSOLE.print("nothing is left: no container, no network, no volume")
     CONSOLE.print(sums, style="bold green")

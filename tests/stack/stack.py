@@ -88,6 +88,16 @@ class Stack:
         which = f"label=com.docker.compose.service={service}"
         return engine("ps", "--quiet", "--filter", ours, "--filter", which).split()
 
+    def volumes(self) -> set[str]:
+        """Return the names of the volumes that our containers have."""
+        ours = f"label=com.docker.compose.project={self.project}"
+        mounts = [
+            mount
+            for container in engine("ps", "--all", "--quiet", "--filter", ours).split()
+            for mount in inspected("container", container)["Mounts"]
+        ]
+        return {mount["Name"] for mount in mounts if mount["Type"] == "volume"}
+
     def last_words(self) -> str:
         """Return the end of each container's log."""
         names = engine("ps", "--all", "--format", "{{.Names}}").split()
@@ -157,6 +167,6 @@ def crash(container: str) -> None:
     os.kill(pid, 9)
 
 
-def volumes() -> set[str]:
+def existing() -> set[str]:
     """Return the names of all volumes, those without a name of their own too."""
     return set(engine("volume", "ls", "--format", "{{.Name}}").split())
