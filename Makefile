@@ -81,7 +81,8 @@ REVISION = $(shell git rev-parse HEAD)$(shell test -z "$$(git status --porcelain
 .PHONY: image image-test
 image: ## build the image that serves every role; IMAGE=… names it
 	BUILDAH_FORMAT=docker $(ENGINE) build --file infrastructure/Containerfile --tag $(IMAGE) \
-		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) .
+		--label org.opencontainers.image.version=$(VERSION) \
+		--label org.opencontainers.image.revision=$(REVISION) .
 image-test: setup ## check that image: its user, its layers, how it ends
 	IMAGE_UNDER_TEST=$(IMAGE) ENGINE=$(ENGINE) $(RUN) -m pytest tests/image
 
