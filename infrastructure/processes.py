@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import fcntl
+import http.client
 import os
 import random
 import signal
@@ -53,6 +54,23 @@ def accepts_connections(port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def http_status(port: int, path: str) -> int | None:
+    """Return what a GET of `path` at `port` on 127.0.0.1 is answered with, None if it is not.
+
+    Blocks for 3 s at most. No proxy of the environment is asked.
+    """
+    if not accepts_connections(port):
+        return None
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=2)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
 
 
 def wait_until(

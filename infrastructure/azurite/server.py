@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import base64
-import http.client
 import os
 import secrets
 import shutil
+from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar
 
 from infrastructure.azurite.packages import PROGRAM
@@ -14,8 +14,8 @@ from infrastructure.local_server import LocalServer
 from infrastructure.processes import (
     LOOPBACK,
     InfrastructureError,
-    accepts_connections,
     free_ports,
+    http_status,
 )
 
 if TYPE_CHECKING:
@@ -79,13 +79,4 @@ class Azurite(LocalServer):
 
     def answers(self) -> bool:
         """Say whether it answers a request, be it with a refusal."""
-        if not accepts_connections(self._port):
-            return False
-        connection = http.client.HTTPConnection(LOOPBACK, self._port, timeout=2)
-        try:
-            connection.request("GET", f"/{self.account}?comp=list")
-            return connection.getresponse().status == http.client.FORBIDDEN
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
+        return http_status(self._port, f"/{self.account}?comp=list") == HTTPStatus.FORBIDDEN

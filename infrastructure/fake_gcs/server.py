@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import http.client
 import os
+from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar
 
 from infrastructure.fake_gcs.program import PROGRAM, VERSION
@@ -11,8 +11,8 @@ from infrastructure.local_server import LocalServer
 from infrastructure.processes import (
     LOOPBACK,
     InfrastructureError,
-    accepts_connections,
     free_ports,
+    http_status,
 )
 
 if TYPE_CHECKING:
@@ -66,13 +66,4 @@ class FakeGcs(LocalServer):
 
     def answers(self) -> bool:
         """Say whether it lists its buckets."""
-        if not accepts_connections(self._port):
-            return False
-        connection = http.client.HTTPConnection(LOOPBACK, self._port, timeout=2)
-        try:
-            connection.request("GET", "/storage/v1/b")
-            return connection.getresponse().status == http.client.OK
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
+        return http_status(self._port, "/storage/v1/b") == HTTPStatus.OK

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import secrets
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,7 +13,7 @@ from botocore.config import Config
 
 from infrastructure.java import find_java
 from infrastructure.local_server import LocalServer
-from infrastructure.processes import LOOPBACK, accepts_connections, free_ports
+from infrastructure.processes import LOOPBACK, free_ports, http_status
 from infrastructure.s3proxy.jars import JARS
 
 if TYPE_CHECKING:
@@ -114,13 +114,4 @@ class S3Proxy(LocalServer):
 
     def answers(self) -> bool:
         """Say whether it refuses a request that is not signed."""
-        if not accepts_connections(self._port):
-            return False
-        connection = http.client.HTTPConnection(LOOPBACK, self._port, timeout=2)
-        try:
-            connection.request("GET", "/")
-            return connection.getresponse().status == http.client.FORBIDDEN
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
+        return http_status(self._port, "/") == HTTPStatus.FORBIDDEN
