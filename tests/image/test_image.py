@@ -195,7 +195,7 @@ def _files(image: str) -> list[str]:
     """Return the digest, mode, owner and date of all that we put into an image."""
     script = (
         "cd / && find opt/ds-models etc/ds-models -type f -print0 | sort -z | xargs -0 sha256sum"
-        " && find opt/ds-models -printf '%p %m %U %T@ %l\\n' | sort"
+        " && find opt/ds-models etc/ds-models -printf '%p %m %U %T@ %l\\n' | sort"
     )
     return inside(image, "sh", "-c", script).splitlines()
 
