@@ -28,6 +28,11 @@ from app.domain.errors import BackupError, TopicsError
 from app.topics.connection import answers_required
 from app.topics.lag import committed_of
 
+_COORDINATOR_STARTS = {
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+}
 _LONGEST = "9223372036854775807"
 
 HELD = {
@@ -213,15 +218,25 @@ class Cluster:
 
     def members(self, group: str) -> int:
         """Return how many live members a consumer group has."""
+        self.wait(
+            lambda: self._described(group) is not None, f"the coordinator of {group} still starts"
+        )
+        return len(self._described(group) or ())
+
+    def _described(self, group: str) -> Sequence[Any] | None:
+        """Return a group's members; None while its coordinator still starts (a new cluster)."""
         with answers_required():
             (future,) = self._admin.describe_consumer_groups([group]).values()
             try:
                 found = future.result(self._timeout_s)
             except KafkaException as error:
-                if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
-                    return 0
+                code = error.args[0].code()
+                if code == KafkaError.GROUP_ID_NOT_FOUND:
+                    return ()
+                if code in _COORDINATOR_STARTS:
+                    return None
                 raise
-        return 0 if found.state == ConsumerGroupState.DEAD else len(found.members)
+        return () if found.state == ConsumerGroupState.DEAD else tuple(found.members)
 
     def committed(self, group: str, topic: str, partitions: int) -> dict[int, int]:
         """Return what the group has committed, of the partitions where it has."""

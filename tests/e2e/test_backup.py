@@ -29,6 +29,7 @@ from app.backup.rewriter import Rewriter
 from app.bootstrap import copying
 from app.domain.errors import BackupError
 from app.topics import reading, signals
+from infrastructure.kafka.broker import Broker
 from tests.harness.instances import ROOT, Instance
 from tests.harness.world import SOON_REPLACED, World, record, until
 
@@ -115,14 +116,6 @@ def delete_before(world: World, partition: int, offset: int) -> None:
 
 def exists(world: World, role: str) -> bool:
     return topic(world, role) in AdminClient(world.client).list_topics(timeout=10).topics
-
-
-def committed(world: World) -> dict[int, int]:
-    consumer = Consumer({**world.client, "group.id": world.settings.kafka.consumer_group})
-    places = [TopicPartition(topic(world, "records"), n) for n in range(world.partitions)]
-    found = {p.partition: p.offset for p in consumer.committed(places, timeout=10)}
-    consumer.close()
-    return {number: offset for number, offset in found.items() if offset >= 0}
 
 
 def versions(world: World) -> set[str]:
@@ -222,7 +215,7 @@ def test_what_was_backed_up_under_flow_goes_on_after_a_restore_without_loss(
             assert whole.messages + sum(p.left_out for p in whole.partitions) == len(here)
     assert sum(part.gaps for part in kept.roles["signals"].partitions) > 10
     offsets = {part.partition: part.committed for part in kept.roles["records"].partitions}
-    assert committed(other) == offsets
+    assert other.committed() == offsets
 
     waiting = sum(part.unanswered for part in kept.roles["records"].partitions)
     answered = kept.roles["signals"].messages + kept.roles["dead_letters"].messages
@@ -519,6 +512,18 @@ def test_a_group_that_is_in_use_is_refused(source: World, tmp_path: Path, backed
     assert "has committed offsets" in refused.stderr
 
 
+def test_a_cluster_that_has_only_just_begun_is_waited_for(
+    source: World, tmp_path: Path, backed_up: Path
+) -> None:
+    with Broker(tmp_path / "kafka", owned=True) as new:
+        other = copy.copy(source)
+        other.environment = {
+            **source.environment,
+            "KAFKA_BOOTSTRAP_SERVERS": new.bootstrap_servers,
+        }
+        said(run(other, "restore", str(backed_up), "--json"), "restore.json")
+
+
 def test_topics_that_are_there_and_empty_are_taken_and_keep_their_settings(
     source: World, backed_up: Path
 ) -> None:
@@ -697,7 +702,7 @@ def test_a_restore_that_was_killed_is_refused_by_all_until_it_is_begun_again(
     for role in ROLES:
         assert held(other, role) == in_backup(backed_up, role)
         assert log(other, role) == [(p.start, p.end) for p in kept.roles[role].partitions]
-    assert committed(other) == committed(source)
+    assert other.committed() == source.committed()
     assert run(other, "topics", "check").returncode == 0
 
 

@@ -15,7 +15,7 @@ from app import settings
 from app.bootstrap import parts
 from app.domain.plans import Announcement, Plan, PlanTable
 from app.registry import announcer
-from app.topics import announcements, dead_letters, reading, signals
+from app.topics import announcements, dead_letters, lag, reading, signals
 from app.topics.dead_letters import DeadLetter
 from app.topics.signals import Signal
 from tests.harness import models
@@ -202,6 +202,13 @@ class World:
         except AssertionError:
             found = self.answers(environment)
             raise AssertionError(f"{len(found)} of {count} answers within {timeout_s} s") from None
+
+    def committed(self) -> dict[int, int]:
+        """Return the offset of the next record to answer of each partition that has one."""
+        group = self.settings.kafka.consumer_group
+        return lag.committed(
+            self.client, self.settings.topics.records, group, range(self.partitions)
+        )
 
     def inputs(self) -> dict[Place, tuple[int, bytes | None, bytes | None]]:
         """Return append time, key and value of each record by its place."""

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import IO
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 
 from tests.e2e.test_with_mlflow import MODEL, train, with_mlflow
 from tests.harness.containers import Container, engine, inside, inspected
@@ -120,7 +119,11 @@ def test_the_stream_drains_at_sigterm_and_what_it_answered_is_committed(
     with Container(image, environment=environment) as container:
         flowing.start()
         try:
-            until(lambda: sum(_committed(world)) > 500 or not container.running, 120, "answers")
+            until(
+                lambda: sum(world.committed().values()) > 500 or not container.running,
+                120,
+                "answers",
+            )
             assert container.running, container.logs()
             assert container.is_healthy()
             code = container.stop()
@@ -129,7 +132,7 @@ def test_the_stream_drains_at_sigterm_and_what_it_answered_is_committed(
             flowing.join()
         assert code == 0, container.logs()
         assert '"stream.stopped"' in container.logs()
-    assert len(world.answers()) == sum(_committed(world))
+    assert len(world.answers()) == sum(world.committed().values())
     with Container(image, environment=environment) as container:
         world.wait_for_answers(sent[0])
         assert container.stop() == 0
@@ -167,20 +170,6 @@ def _settings(world: World) -> dict[str, str]:
         "DS_MODELS_HTTP__PORT": port,
         "HEALTH_URL": f"http://127.0.0.1:{port}/healthz",
     }
-
-
-def _committed(world: World) -> list[int]:
-    consumer = Consumer(
-        {**world.client, "group.id": world.settings.kafka.consumer_group,
-         "enable.auto.commit": False}
-    )  # fmt: skip
-    try:
-        partitions = [
-            TopicPartition(world.settings.topics.records, p) for p in range(world.partitions)
-        ]
-        return [max(0, found.offset) for found in consumer.committed(partitions, timeout=10)]
-    finally:
-        consumer.close()
 
 
 def _tracked() -> list[str]:
