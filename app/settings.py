@@ -74,7 +74,8 @@ class Kafka(_Section):
     transaction_timeout_ms: int = Field(
         15_000,
         ge=1_000,
-        description="A killed instance's open transaction delays readers for at most so long.",
+        description="A killed instance's open transaction delays readers for at most so long. An "
+        "instance whose answers the broker doesn't take for so long ends with exit code 5.",
     )
     broker_timeout_s: _Seconds = Field(
         120.0, description="Without any broker for so long, the instance ends."

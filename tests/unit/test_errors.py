@@ -135,7 +135,12 @@ FENCED = [
     KafkaError._FENCED,
     KafkaError._MAX_POLL_EXCEEDED,
 ]
-AWAY = [KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._TIMED_OUT]
+AWAY = [
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._TRANSPORT,
+    KafkaError._TIMED_OUT,
+    KafkaError._MSG_TIMED_OUT,
+]
 
 
 @pytest.mark.parametrize("code", FENCED)
