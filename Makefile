@@ -88,7 +88,7 @@ image-test: setup ## check that image: its user, its layers, how it ends
 
 COMPOSE ?= $(if $(findstring podman,$(ENGINE)),$(abspath .venv/bin/podman-compose),docker compose)
 
-.PHONY: stack-env stack-up stack-down stack-test
+.PHONY: stack-env stack-up stack-down stack-backup stack-restore stack-test
 stack-env: setup ## write the secrets of the stack, made at random, into infrastructure/.env
 	@$(RUN) -m infrastructure.stack.environment
 stack-up: stack-env image ## start the whole product in containers; STREAMS=3 for three of the stream
@@ -96,6 +96,11 @@ stack-up: stack-env image ## start the whole product in containers; STREAMS=3 fo
 	@$(RUN) -m infrastructure.stack.answers
 stack-down: setup ## end them; VOLUMES=1 removes their data too
 	cd infrastructure && $(COMPOSE) down --remove-orphans $(if $(VOLUMES),--volumes,)
+stack-backup: setup ## copy all that the stack holds, while it runs: TO=backups/today
+	@ENGINE=$(ENGINE) $(RUN) -m infrastructure.stack.backup $(TO)
+stack-restore: setup image ## make a new stack of such a copy: FROM=backups/today
+	@$(RUN) -m infrastructure.stack.environment --no-secrets
+	@ENGINE=$(ENGINE) COMPOSE="$(COMPOSE)" $(RUN) -m infrastructure.stack.restore $(FROM)
 stack-test: setup ## try a stack of its own, from nothing to nothing: load, scale, kill, restart
 	ENGINE=$(ENGINE) COMPOSE="$(COMPOSE)" $(RUN) -m tests.stack
 

@@ -11,6 +11,7 @@ from infrastructure.processes import LOOPBACK
 from infrastructure.stack.environment import FILE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 PATIENCE_S = 300.0
@@ -22,7 +23,7 @@ def values(file: Path) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
 
 
-def addresses(given: dict[str, str]) -> dict[str, str]:
+def addresses(given: Mapping[str, str]) -> dict[str, str]:
     """Return where each service that has a page is reached."""
     return {
         "MLflow": f"http://{LOOPBACK}:{given['MLFLOW_PORT']}",
@@ -30,7 +31,7 @@ def addresses(given: dict[str, str]) -> dict[str, str]:
     }
 
 
-def wait(given: dict[str, str], patience_s: float = PATIENCE_S) -> list[str]:
+def wait(given: Mapping[str, str], patience_s: float = PATIENCE_S) -> list[str]:
     """Wait until all of them are ready; return the names of those that are not in time."""
     paths = {"MLflow": "/health", "registry": "/readyz"}
     waiting = {name: address + paths[name] for name, address in addresses(given).items()}

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from infrastructure.s3proxy.jars import JARS
 from infrastructure.s3proxy.server import S3Proxy
+from infrastructure.stack import objects
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,3 +64,18 @@ def test_its_jars_lie_beside_the_broker_s_and_a_command_names_their_folder(store
     )
     assert Path(done.stdout.strip()) == JARS.home / f"libs-{JARS.version}"
     assert JARS.home.parts[-2:] == (".local", "s3proxy")
+
+
+def test_a_bucket_is_copied_by_way_of_one_file(store: S3Proxy, s3: Any, tmp_path: Path) -> None:
+    kept = {"copied/a.txt": b"", "copied/deep/b c.bin": os.urandom(9_000_000)}
+    for key, body in kept.items():
+        s3.put_object(Bucket=store.bucket, Key=key, Body=body)
+    file = tmp_path / "objects.tar"
+    with file.open("wb") as out:
+        objects.read(s3, store.bucket, out)
+    with file.open("rb") as source:
+        objects.write(s3, "another", source)
+    listed = s3.list_objects_v2(Bucket="another", Prefix="copied/")["Contents"]
+    assert {
+        one["Key"]: s3.get_object(Bucket="another", Key=one["Key"])["Body"].read() for one in listed
+    } == kept

@@ -2,11 +2,13 @@
 
 Build, up, train and register into PostgreSQL and S3, promote, 50,000 records with bad ones; under
 that flow from one container of the stream to three, one killed, another version promoted, the
-broker restarted, and back to one. At the end each record has exactly one answer, by the right
-version; and nothing is left. The last line gives the sums. KEEP=1 leaves the stack running.
+broker restarted, and back to one; a backup, the whole stack removed with its data, and restored.
+At the end each record has exactly one answer, by the right version; and nothing is left. The last
+line gives the sums. KEEP=1 leaves the stack running.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,14 +21,20 @@ from pathlib import Path
 
 from rich.console import Console
 
+from app.backup.cluster import Cluster
+from infrastructure.processes import InfrastructureError
+from infrastructure.stack import answers
+from infrastructure.stack.backup import SECRETS, backup
+from infrastructure.stack.containers import engine
+from infrastructure.stack.restore import restore, take_secrets, verify
 from tests.e2e.test_with_mlflow import MODEL
-from tests.harness.containers import engine
 from tests.harness.world import World, until
 from tests.stack.stack import ROOT, Stack, crash, existing
 
 RECORDS, SHARE, RATE, BAD = 50_000, 5_000, 500, 0.02
 IMAGE = "localhost/ds-models:stack-test"
 FOLDER = ROOT / ".local" / "stack-test"
+COPY = FOLDER / "backup"
 CONSOLE = Console(highlight=False, soft_wrap=True)
 
 
@@ -36,6 +44,17 @@ class StackWorld(World):
     def __init__(self, stack: Stack, folder: Path) -> None:
         super().__init__(stack.bootstrap_servers, folder)
         self.environment = {**stack.client, "DS_MODELS_CONFIG": str(ROOT / "config")}
+
+    def wait_for_what_is_there(self, timeout_s: float) -> None:
+        """Wait until all records of this moment are answered, in each partition."""
+        places = [(self.settings.topics.records, number) for number in range(self.partitions)]
+        ends = Cluster(self.client).ends(places)
+
+        def answered() -> bool:
+            committed = self.committed()
+            return all(committed.get(number, 0) >= end for (_, number), end in ends.items())
+
+        until(answered, timeout_s, "the answers to all that was there")
 
 
 class Flow:
@@ -90,13 +109,18 @@ def promote(stack: Stack, version: str) -> None:
     stack.app("promote", MODEL, version, "--wait")
 
 
+def send(stack: Stack, seed: int) -> int:
+    """Send 1,000 good records; return how many."""
+    return int(stack.app("produce", "--count", "1000", "--seed", str(seed))["good"])
+
+
 def live(stack: Stack) -> set[str]:
     """Return the instances of the stream that answer records."""
     return {one["instance"] for one in stack.status()["instances"] if one["live"] and one["lag"]}
 
 
-def run(stack: Stack) -> str:
-    """Do it all; return the line with the sums."""
+def goes_live(stack: Stack) -> tuple[str, str]:
+    """Start with one container of the stream; return two versions, of which the first is live."""
     with step("build the image"):
         subprocess.run(["make", "--silent", "image", f"IMAGE={IMAGE}"], cwd=ROOT, check=True,  # noqa: S607
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
@@ -106,15 +130,18 @@ def run(stack: Stack) -> str:
     with step("train and register two versions"):
         first, second = train(stack, "linear"), train(stack, "forest")
         kept = stack.query("select count(*) from model_versions")
-        (store,) = stack.containers("s3")
-        files = engine("exec", store, "find", "/data/models", "-type", "f").splitlines()
+        files = engine("exec", stack.container("s3"), "find", "/data/models", "-type", "f").split()
         assert int(kept) == 2, kept
         assert len(files) > 4, files
         CONSOLE.print(f"  2 versions in PostgreSQL, {len(files)} files in S3")
     with step(f"promote version {first}"):
         promote(stack, first)
-    world = StackWorld(stack, FOLDER)
-    flow = Flow(stack)
+    return first, second
+
+
+def under_flow(stack: Stack, second: str) -> Counter[str]:
+    """Scale, kill, promote and restart while records come; all are answered, so many were sent."""
+    world, flow = StackWorld(stack, FOLDER), Flow(stack)
     with step("one container of the stream becomes three, under flow"):
         stack.up(3)
         until(lambda: len(live(stack)) == 3, 300, "three instances")
@@ -130,13 +157,48 @@ def run(stack: Stack) -> str:
     with step(f"promote version {second}"):
         promote(stack, second)
     with step("the broker restarts"):
-        engine("restart", *stack.containers("kafka"))
+        engine("restart", stack.container("kafka"))
+        until(lambda: stack.is_healthy("kafka"), 120, "the broker")
+        world.wait_for_what_is_there(300)
         until(lambda: len(live(stack)) == 3, 300, "three instances after the restart")
     with step("three become one"):
         stack.up(1)
         until(lambda: len(live(stack)) == 1, 300, "one instance")
     with step("the rest is sent and answered"):
         sent = flow.wait()
+        world.wait_for_answers(sent.total(), 300)
+    return sent
+
+
+def made_again(stack: Stack, first: str) -> Counter[str]:
+    """Back up while records wait, remove it all, restore, promote; return how many were sent."""
+    sent = Counter[str]()
+    with step("the stream stops, more records come, and the stack is backed up"):
+        engine("stop", "--time", "30", *stack.containers("stream"))
+        sent["good"] += send(stack, 1)
+        shutil.rmtree(COPY, ignore_errors=True)
+        assert backup(stack, stack.file, COPY) == 0
+    with step("it is removed with its data, and restored"):
+        stack.down()
+        assert stack.leftovers() == []
+        stack.file.unlink()
+        verify(COPY)
+        take_secrets(COPY / SECRETS, stack.file)
+        restore(stack, COPY)
+        late = answers.wait(stack.values)
+        assert late == [], f"no answer of {late}"
+    with step(f"promote version {first} again, which comes from the restored store"):
+        promote(stack, first)
+        sent["good"] += send(stack, 2)
+    return sent
+
+
+def run(stack: Stack) -> str:
+    """Do it all; return the line with the sums."""
+    first, second = goes_live(stack)
+    sent = under_flow(stack, second) + made_again(stack, first)
+    with step("each record has one answer"):
+        world = StackWorld(stack, FOLDER)
         world.wait_for_answers(sent.total(), 300)
         found = world.assert_each_answered_once(model=MODEL)
     versions = Counter(signal.model_version for _, signal in found.signals)
@@ -163,8 +225,8 @@ def main() -> int:
     volumes = set[str]()
     try:
         sums = run(stack)
-        volumes = stack.volumes()
-    except AssertionError as error:
+        volumes = stack.mounted()
+    except (AssertionError, InfrastructureError) as error:
         CONSOLE.print(f"[red]failed[/]: {error}", markup=True)
         CONSOLE.print(stack.last_words())
         return 1

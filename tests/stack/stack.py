@@ -3,70 +3,44 @@
 import json
 import os
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from infrastructure.processes import free_ports
-from infrastructure.stack import answers, environment
+from infrastructure.stack import answers, containers, environment
+from infrastructure.stack.containers import engine
 from tests.e2e.test_with_mlflow import MODEL
-from tests.harness.containers import engine, inspected, logs
+from tests.harness.containers import inspected, logs
 
 ROOT = Path(__file__).parents[2]
 PORTS = ("KAFKA_PORT", "MLFLOW_PORT", "REGISTRY_PORT", "PROMETHEUS_PORT", "GRAFANA_PORT")
 
 
-class Stack:
-    """The stack's containers, by way of compose and of the engine itself.
+class Stack(containers.Stack):
+    """The stack under test.
 
     Args:
         folder: For the file with its secrets, and for what its commands print.
         image: What is run.
     """
 
-    project = "ds-models-test"
-
     def __init__(self, folder: Path, image: str) -> None:
-        self._image = image
-        self._log = folder / "compose.log"
-        self._file = folder / "stack.env"
-        self._file.unlink(missing_ok=True)
+        self.file = folder / "stack.env"
+        self.file.unlink(missing_ok=True)
         ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
-        environment.write(self._file, {**ports, "IMAGE": image})
-        self._values = answers.values(self._file)
+        environment.write(self.file, {**ports, "IMAGE": image})
+        super().__init__(self.file, "ds-models-test", folder / "compose.log")
 
     @property
-    def bootstrap_servers(self) -> str:
-        return f"127.0.0.1:{self._values['KAFKA_PORT']}"
-
-    @property
-    def client(self) -> dict[str, str]:
+    def client(self) -> Mapping[str, str]:
         """What our commands outside the containers need to know."""
         return {
-            "KAFKA_BOOTSTRAP_SERVERS": self.bootstrap_servers,
-            "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{self._values['MLFLOW_PORT']}",
-            "MLFLOW_TRACKING_USERNAME": self._values["MLFLOW_TRACKING_USERNAME"],
-            "MLFLOW_TRACKING_PASSWORD": self._values["MLFLOW_TRACKING_PASSWORD"],
+            **super().client,
             "DS_MODELS_MODEL__NAME": MODEL,
             "DS_MODELS_MLFLOW__TIMEOUT_S": "60",  # the machine is busy with nine containers
             "PYTHONWARNINGS": "ignore",
         }
-
-    def compose(self, *arguments: str) -> None:
-        """Run compose to its end.
-
-        Raises:
-            AssertionError: It failed; with the end of what it printed.
-        """
-        command = [
-            *os.environ["COMPOSE"].split(),
-            *("--project-name", self.project, "--env-file", str(self._file)),
-            *("--file", str(ROOT / "infrastructure" / "compose.yaml"), *arguments),
-        ]
-        with self._log.open("ab") as log:
-            done = subprocess.run(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT, check=False
-            )
-        assert done.returncode == 0, f"{arguments}:\n{self._log.read_text()[-3000:]}"
 
     def up(self, streams: int) -> None:
         """Start what does not run yet; so many containers of the stream."""
@@ -75,25 +49,18 @@ class Stack:
             engine("stop", "--time", "30", surplus)
             assert inspected("container", surplus)["State"]["ExitCode"] == 0, logs(surplus)
             engine("rm", surplus)
-        late = answers.wait(self._values)
+        late = answers.wait(self.values)
         assert late == [], f"no answer of {late}"
 
     def down(self) -> None:
         """Remove all of it, with its data."""
         self.compose("down", "--volumes", "--remove-orphans")
 
-    def containers(self, service: str) -> list[str]:
-        """Return the ids of the containers of a service that run."""
-        ours = f"label=com.docker.compose.project={self.project}"
-        which = f"label=com.docker.compose.service={service}"
-        return engine("ps", "--quiet", "--filter", ours, "--filter", which).split()
-
-    def volumes(self) -> set[str]:
-        """Return the names of the volumes that our containers have."""
-        ours = f"label=com.docker.compose.project={self.project}"
+    def mounted(self) -> set[str]:
+        """Return the names of the volumes that our containers have, those without a name too."""
         mounts = [
             mount
-            for container in engine("ps", "--all", "--quiet", "--filter", ours).split()
+            for container in self.containers(ended=True)
             for mount in inspected("container", container)["Mounts"]
         ]
         return {mount["Name"] for mount in mounts if mount["Type"] == "volume"}
@@ -110,9 +77,7 @@ class Stack:
         Raises:
             AssertionError: It failed.
         """
-        ours = f"label=com.docker.compose.project={self.project}"
-        which = "label=com.docker.compose.service=set-up"
-        (found,) = engine("ps", "--all", "--quiet", "--filter", ours, "--filter", which).split()
+        (found,) = self.containers("set-up", ended=True)
         state = inspected("container", found)["State"]
         assert state["Running"] or state["ExitCode"] == 0, logs(found)
         return not state["Running"]
@@ -156,9 +121,11 @@ class Stack:
 
     def query(self, statement: str) -> str:
         """Ask the stack's PostgreSQL."""
-        (container,) = self.containers("postgres")
         who = ("--username=mlflow", "--dbname=mlflow")
-        return engine("exec", container, "psql", *who, "--tuples-only", "--command", statement)
+        return engine(
+            *("exec", self.container("postgres"), "psql", *who),
+            *("--tuples-only", "--command", statement),
+        )
 
 
 def crash(container: str) -> None:

@@ -1,0 +1,157 @@
+"""The stack's containers, by way of compose and of the container engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from infrastructure.processes import LOOPBACK, InfrastructureError
+from infrastructure.stack import answers
+from infrastructure.stack.environment import FILE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+COMPOSE_FILE = Path(__file__).resolve().parents[1] / "compose.yaml"
+PROJECT = "ds-models"
+
+
+def engine(*arguments: str, **streams: Any) -> str:
+    """Run podman, or docker where it is not there, to its end; return what it says.
+
+    `streams` are those of `subprocess.run`. `ENGINE` in the environment names another.
+
+    Raises:
+        InfrastructureError: There is none, or it failed; with what it said.
+    """
+    program = os.environ.get("ENGINE") or shutil.which("podman") or shutil.which("docker")
+    if program is None:
+        raise InfrastructureError("neither podman nor docker is installed")
+    if "stdin" not in streams:
+        streams["stdin"] = subprocess.DEVNULL
+    done = subprocess.run(
+        [program, *arguments],
+        **{"stdout": subprocess.PIPE, **streams},
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    if done.returncode != 0:
+        said = done.stderr.decode(errors="replace").strip()[-3000:]
+        raise InfrastructureError(f"`{Path(program).name} {shlex.join(arguments)}` failed: {said}")
+    return (done.stdout or b"").decode(errors="replace").strip()
+
+
+class Stack:
+    """The containers of compose.yaml under one name.
+
+    Args:
+        file: Its `.env`.
+        project: What the names of its containers, networks and volumes begin with.
+        log: Where compose writes what it says; None for the terminal.
+    """
+
+    def __init__(self, file: Path = FILE, project: str = PROJECT, log: Path | None = None) -> None:
+        self.project = project
+        self._file, self._log = file, log
+
+    @cached_property
+    def values(self) -> Mapping[str, str]:
+        """What stands in its `.env`.
+
+        Raises:
+            InfrastructureError: There is none.
+        """
+        if not self._file.exists():
+            raise InfrastructureError(f"there is no {self._file}: `make stack-up` starts a stack")
+        return answers.values(self._file)
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """The broker's address outside the containers."""
+        return f"{LOOPBACK}:{self.values['KAFKA_PORT']}"
+
+    @property
+    def client(self) -> Mapping[str, str]:
+        """What a command outside the containers needs to know."""
+        return {
+            "KAFKA_BOOTSTRAP_SERVERS": self.bootstrap_servers,
+            "MLFLOW_TRACKING_URI": f"http://{LOOPBACK}:{self.values['MLFLOW_PORT']}",
+            "MLFLOW_TRACKING_USERNAME": self.values["MLFLOW_TRACKING_USERNAME"],
+            "MLFLOW_TRACKING_PASSWORD": self.values["MLFLOW_TRACKING_PASSWORD"],
+        }
+
+    def compose(self, *arguments: str) -> None:
+        """Run compose to its end.
+
+        Raises:
+            InfrastructureError: It failed; with the end of what it wrote into the log.
+        """
+        command = [
+            *shlex.split(os.environ.get("COMPOSE", "podman-compose")),
+            *("--project-name", self.project, "--env-file", str(self._file)),
+            *("--file", str(COMPOSE_FILE), *arguments),
+        ]
+        if self._log is None:
+            code = subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
+        else:
+            with self._log.open("ab") as log:
+                code = subprocess.run(
+                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False
+                ).returncode
+        if code != 0:
+            said = "" if self._log is None else ":\n" + self._log.read_text()[-3000:]
+            raise InfrastructureError(f"`compose {shlex.join(arguments)}` failed{said}")
+
+    def containers(self, service: str | None = None, *, ended: bool = False) -> list[str]:
+        """Return the ids of the containers of one service, or of all, that run (or ended)."""
+        labels = [f"com.docker.compose.project={self.project}"]
+        if service is not None:
+            labels.append(f"com.docker.compose.service={service}")
+        filters = [word for label in labels for word in ("--filter", f"label={label}")]
+        return engine("ps", "--quiet", *filters, *(["--all"] if ended else [])).split()
+
+    def container(self, service: str) -> str:
+        """Return the id of the one container of a service.
+
+        Raises:
+            InfrastructureError: It does not run.
+        """
+        found = self.containers(service)
+        if len(found) != 1:
+            raise InfrastructureError(f"{len(found)} containers of {service} run, one should")
+        return found[0]
+
+    def volumes(self) -> list[str]:
+        """Return the names of its volumes."""
+        names = engine("volume", "ls", "--format", "{{.Name}}").split()
+        return [name for name in names if name.startswith(f"{self.project}_")]
+
+    def read(self, service: str, *command: str, into: Path) -> None:
+        """Run a program in a service's container, and keep in a file what it prints."""
+        with into.open("xb") as file:
+            engine("exec", self.container(service), *command, stdout=file)
+
+    def write(self, service: str, *command: str, source: Path) -> None:
+        """Run a program in a service's container, with a file as its input."""
+        with source.open("rb") as file:
+            engine("exec", "--interactive", self.container(service), *command, stdin=file)
+
+    def is_healthy(self, service: str) -> bool:
+        """Run a service's own health check, now."""
+        found = self.containers(service)
+        if len(found) != 1:
+            return False
+        (told,) = json.loads(engine("container", "inspect", found[0]))
+        kind, *check = told["Config"]["Healthcheck"]["Test"]
+        command = check if kind == "CMD" else ["sh", "-c", *check]
+        try:
+            engine("exec", found[0], *command)
+        except InfrastructureError:
+            return False
+        return True
