@@ -1,4 +1,4 @@
-"""The expressions of a workflow file, as far as ours uses them: names, and one comparison."""
+"""The expressions of a workflow file, as far as ours uses them: names, a default, a comparison."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from infrastructure.processes import InfrastructureError
 
 _EXPRESSION = re.compile(r"\$\{\{(.*?)\}\}", re.DOTALL)
+_DEFAULT = re.compile(r"(?P<name>[\w.-]+)\s*\|\|\s*'(?P<text>[^']*)'")
 _COMPARISON = re.compile(r"(?P<name>[\w.-]+)\s*(?P<operator>==|!=)\s*'(?P<text>[^']*)'")
 
 
@@ -33,8 +34,10 @@ class Values:
 
         >>> Values({"AT": "here"}, 7).text("${{ secrets.AT }}: ${{github.run_number}}")
         'here: 7'
+        >>> Values({}, 7).text("${{ secrets.AT || 'there' }}")
+        'there'
         """
-        return _EXPRESSION.sub(lambda found: self._named(found[1].strip()), written)
+        return _EXPRESSION.sub(lambda found: self._value(found[1].strip()), written)
 
     def holds(self, condition: str) -> bool:
         """Say whether the `if` of a step holds.
@@ -52,6 +55,12 @@ class Values:
         if found is None:
             raise InfrastructureError(f"`if: {condition}` can't be judged here")
         return (self._named(found["name"]) == found["text"]) == (found["operator"] == "==")
+
+    def _value(self, expression: str) -> str:
+        found = _DEFAULT.fullmatch(expression)
+        if found is None:
+            return self._named(expression)
+        return self._named(found["name"]) or found["text"]
 
     def _named(self, name: str) -> str:
         match name.split("."):

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
+from app import settings
 from infrastructure.workflow import workflow_file
+from infrastructure.workflow.expressions import Values
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -82,6 +84,33 @@ def test_nothing_is_promoted_but_what_the_gate_let_pass() -> None:
     assert condition == f"steps.{names[gate][0]}.outputs.verdict == 'passed'"
     registers = next(run for _, run in names if "register_model" in run)
     assert "--no-alias" in registers
+
+
+@pytest.mark.parametrize(
+    ("secrets", "protocol", "login"),
+    [
+        ({}, "PLAINTEXT", ("", "", "")),
+        (
+            {
+                "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+                "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512",
+                "KAFKA_SASL_USERNAME": "registry",
+                "KAFKA_SASL_PASSWORD": "a password",
+            },
+            "SASL_SSL",
+            ("SCRAM-SHA-512", "registry", "a password"),
+        ),
+    ],
+)
+def test_its_environment_is_one_that_the_settings_take_with_a_login_and_without(
+    secrets: dict[str, str], protocol: str, login: tuple[str, str, str]
+) -> None:
+    values = Values({"KAFKA_BOOTSTRAP_SERVERS": "broker:9092", **secrets}, 7)
+    given = {name: values.text(text) for name, text in workflow_file.read(DEPLOY).env.items()}
+    kafka = settings.read(given).kafka
+    assert kafka.bootstrap_servers == "broker:9092"
+    assert kafka.security_protocol == protocol
+    assert (kafka.sasl_mechanism, kafka.sasl_username, kafka.sasl_password) == login
 
 
 def test_ci_runs_what_a_developer_runs_then_the_image_and_the_stack() -> None:
