@@ -17,7 +17,7 @@ LOCK := $(RUN) -m uv --quiet pip compile --universal --python-version 3.11 \
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: setup
 setup: programs .venv/project.stamp ## make .venv and bring Kafka's jars; seconds when they are there
