@@ -91,16 +91,15 @@ COMPOSE ?= $(if $(findstring podman,$(ENGINE)),$(abspath .venv/bin/podman-compos
 .PHONY: stack-env stack-up stack-down stack-backup stack-restore stack-test
 stack-env: setup ## write the secrets of the stack, made at random, into infrastructure/.env
 	@$(RUN) -m infrastructure.stack.environment
-stack-up: stack-env image ## start the whole product in containers; STREAMS=3 for three of the stream
-	cd infrastructure && $(COMPOSE) up -d --scale stream=$(or $(STREAMS),1)
-	@$(RUN) -m infrastructure.stack.answers
+stack-up: stack-env image ## start the whole product in containers, or its newer image; STREAMS=3: three of the stream
+	@ENGINE=$(ENGINE) COMPOSE="$(COMPOSE)" STREAMS=$(STREAMS) $(RUN) -m infrastructure.stack.up
 stack-down: setup ## end them; VOLUMES=1 removes their data too
-	cd infrastructure && $(COMPOSE) down --remove-orphans $(if $(VOLUMES),--volumes,)
+	cd infrastructure && $(COMPOSE) --profile monitoring down --remove-orphans $(if $(VOLUMES),--volumes,)
 stack-backup: setup ## copy all that the stack holds, while it runs: TO=backups/today
-	@ENGINE=$(ENGINE) $(RUN) -m infrastructure.stack.backup $(TO)
+	@ENGINE=$(ENGINE) $(RUN) -m infrastructure.stack.backup '$(TO)'
 stack-restore: setup image ## make a new stack of such a copy: FROM=backups/today
 	@$(RUN) -m infrastructure.stack.environment --no-secrets
-	@ENGINE=$(ENGINE) COMPOSE="$(COMPOSE)" $(RUN) -m infrastructure.stack.restore $(FROM)
+	@ENGINE=$(ENGINE) COMPOSE="$(COMPOSE)" $(RUN) -m infrastructure.stack.restore '$(FROM)' $(if $(YES),--yes,)
 stack-test: setup ## try a stack of its own, from nothing to nothing: load, scale, kill, restart
 	ENGINE=$(ENGINE) COMPOSE="$(COMPOSE)" $(RUN) -m tests.stack
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from confluent_kafka import (
     Consumer,
@@ -46,6 +46,7 @@ HELD = {
 }
 """Settings of a topic while it is restored. One that has all of them is an interrupted restore."""
 
+_T = TypeVar("_T")
 Place = tuple[str, int]
 """Topic and partition."""
 
@@ -218,13 +219,12 @@ class Cluster:
 
     def members(self, group: str) -> int:
         """Return how many live members a consumer group has."""
-        self.wait(
-            lambda: self._described(group) is not None, f"the coordinator of {group} still starts"
+        return self.wait(
+            lambda: self._members_now(group), f"the coordinator of {group} still starts"
         )
-        return len(self._described(group) or ())
 
-    def _described(self, group: str) -> Sequence[Any] | None:
-        """Return a group's members; None while its coordinator still starts (a new cluster)."""
+    def _members_now(self, group: str) -> int | None:
+        """Return how many there are; None while its coordinator still starts (a new cluster)."""
         with answers_required():
             (future,) = self._admin.describe_consumer_groups([group]).values()
             try:
@@ -232,11 +232,11 @@ class Cluster:
             except KafkaException as error:
                 code = error.args[0].code()
                 if code == KafkaError.GROUP_ID_NOT_FOUND:
-                    return ()
+                    return 0
                 if code in _COORDINATOR_STARTS:
                     return None
                 raise
-        return () if found.state == ConsumerGroupState.DEAD else tuple(found.members)
+        return 0 if found.state == ConsumerGroupState.DEAD else len(found.members)
 
     def committed(self, group: str, topic: str, partitions: int) -> dict[int, int]:
         """Return what the group has committed, of the partitions where it has."""
@@ -278,14 +278,15 @@ class Cluster:
         topic = self._known().get(name)
         return topic is not None and all(p.leader >= 0 for p in topic.partitions.values())
 
-    def wait(self, condition: Callable[[], bool], what: str) -> None:
-        """Poll until the condition holds.
+    def wait(self, condition: Callable[[], _T | None], what: str) -> _T:
+        """Poll until the condition gives neither None nor False; return what it gives.
 
         Raises:
             BackupError: It does not in time.
         """
         deadline = time.monotonic() + self._timeout_s
-        while not condition():
+        while (found := condition()) is None or found is False:
             if time.monotonic() > deadline:
                 raise BackupError(f"{what} after {self._timeout_s:.0f} s")
             time.sleep(0.05)
+        return found

@@ -1,4 +1,4 @@
-"""Wait until the stack of an `.env` answers, and say where."""
+"""Where the stack of an `.env` answers, and since when."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ import urllib.request
 from typing import TYPE_CHECKING
 
 from infrastructure.processes import LOOPBACK
-from infrastructure.stack.environment import FILE
+from infrastructure.stack.environment import DEFAULTS, FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 PATIENCE_S = 300.0
 
 
 def values(file: Path) -> dict[str, str]:
-    """Return what stands in an `.env`."""
+    """Return what stands in an `.env`, and compose.yaml's defaults where nothing stands."""
     lines = file.read_text().splitlines()
-    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    pairs = (line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    return DEFAULTS | {name.strip(): value.strip().strip("'\"") for name, value in pairs}
 
 
 def addresses(given: Mapping[str, str]) -> dict[str, str]:
@@ -31,10 +32,15 @@ def addresses(given: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def wait(given: Mapping[str, str], patience_s: float = PATIENCE_S) -> list[str]:
+def wait(
+    given: Mapping[str, str],
+    names: Iterable[str] = ("MLflow", "registry"),
+    patience_s: float = PATIENCE_S,
+) -> list[str]:
     """Wait until all of them are ready; return the names of those that are not in time."""
     paths = {"MLflow": "/health", "registry": "/readyz"}
-    waiting = {name: address + paths[name] for name, address in addresses(given).items()}
+    known = addresses(given)
+    waiting = {name: known[name] + paths[name] for name in names}
     deadline = time.monotonic() + patience_s
     while waiting and time.monotonic() < deadline:
         waiting = {name: address for name, address in waiting.items() if not _answers(address)}
@@ -50,9 +56,8 @@ def _answers(address: str) -> bool:
         return False
 
 
-def main() -> int:
-    """Wait for the stack that `make stack-env` wrote the `.env` of."""
-    given = values(FILE)
+def say(given: Mapping[str, str]) -> int:
+    """Wait for all of them, and print where they are; return 1 if one is not ready in time."""
     print("waiting for the stack, a minute or so …", flush=True)
     if late := wait(given):
         print(f"no answer of {' and '.join(late)} yet: look at their logs", file=sys.stderr)
@@ -62,7 +67,3 @@ def main() -> int:
     print(f"Kafka     {LOOPBACK}:{given['KAFKA_PORT']}")
     print(f"MLflow's login is in {FILE}; what is next: docs/stack.md")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -7,6 +7,7 @@ import os
 import shlex
 import shutil
 import subprocess
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,16 +98,40 @@ class Stack:
             *("--project-name", self.project, "--env-file", str(self._file)),
             *("--file", str(COMPOSE_FILE), *arguments),
         ]
-        if self._log is None:
-            code = subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
-        else:
-            with self._log.open("ab") as log:
-                code = subprocess.run(
-                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=False
-                ).returncode
+        environment = {**os.environ, **self.values}  # not what a shell read of another `.env`
+        with nullcontext() if self._log is None else self._log.open("ab") as log:
+            code = subprocess.run(
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                check=False,
+            ).returncode
         if code != 0:
             said = "" if self._log is None else ":\n" + self._log.read_text()[-3000:]
             raise InfrastructureError(f"`compose {shlex.join(arguments)}` failed{said}")
+
+    def up(self, streams: int | None = None) -> None:
+        """Start what does not run, and replace what runs an image that was built anew since.
+
+        Args:
+            streams: How many containers of the stream; None for as many as there are, or one.
+        """
+        for container in self.containers(ended=True):
+            if _is_outdated(container):
+                self.retire(container)
+        wanted = streams or len(self.containers("stream")) or 1
+        self.compose("up", "-d", "--scale", f"stream={wanted}")
+        for surplus in self.containers("stream")[wanted:]:  # podman-compose leaves them running
+            self.retire(surplus)
+
+    def retire(self, container: str) -> int:
+        """Stop a container as its image stops, remove it, and return its exit code."""
+        engine("stop", "--time", "30", container)
+        code = int(engine("container", "inspect", "--format", "{{.State.ExitCode}}", container))
+        engine("rm", container)
+        return code
 
     def containers(self, service: str | None = None, *, ended: bool = False) -> list[str]:
         """Return the ids of the containers of one service, or of all, that run (or ended)."""
@@ -155,3 +180,11 @@ class Stack:
         except InfrastructureError:
             return False
         return True
+
+
+def _is_outdated(container: str) -> bool:
+    """Say whether the name of a container's image means another image by now."""
+    has, name = engine(
+        "container", "inspect", "--format", "{{.Image}} {{.Config.Image}}", container
+    ).split()
+    return has != engine("image", "inspect", "--format", "{{.Id}}", name)

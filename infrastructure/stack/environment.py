@@ -19,6 +19,15 @@ if TYPE_CHECKING:
 
 S3PROXY = JARS.home / "image"
 FILE = Path(__file__).resolve().parents[1] / ".env"
+DEFAULTS = {
+    "MLFLOW_TRACKING_USERNAME": "admin",
+    "KAFKA_PORT": "9092",
+    "MLFLOW_PORT": "5000",
+    "REGISTRY_PORT": "8080",
+    "PROMETHEUS_PORT": "9090",
+    "GRAFANA_PORT": "3000",
+}
+"""What compose.yaml takes where `.env` says nothing."""
 HEAD = """\
 # Written by `make stack-env`, for compose.yaml. Keep it: the volumes know these secrets.
 # Remove the file and the volumes together (`make stack-down VOLUMES=1`) to begin anew.
@@ -31,7 +40,6 @@ def made() -> dict[str, str]:
         "POSTGRES_PASSWORD": secrets.token_hex(24),
         "S3_IDENTITY": secrets.token_hex(10),
         "S3_CREDENTIAL": secrets.token_hex(20),
-        "MLFLOW_TRACKING_USERNAME": "admin",
         "MLFLOW_TRACKING_PASSWORD": secrets.token_hex(16),
         "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_hex(32),
         "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": base64.urlsafe_b64encode(
@@ -40,11 +48,7 @@ def made() -> dict[str, str]:
         "WEBHOOK_SECRET": secrets.token_hex(32),
         "GRAFANA_PASSWORD": secrets.token_hex(16),
         "KAFKA_CLUSTER_ID": base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("="),
-        "KAFKA_PORT": "9092",
-        "MLFLOW_PORT": "5000",
-        "REGISTRY_PORT": "8080",
-        "PROMETHEUS_PORT": "9090",
-        "GRAFANA_PORT": "3000",
+        **DEFAULTS,
     }
 
 

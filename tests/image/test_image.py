@@ -10,6 +10,7 @@ from typing import IO
 
 import pytest
 
+from infrastructure.processes import http_status
 from tests.e2e.test_with_mlflow import MODEL, train, with_mlflow
 from tests.harness.containers import Container, engine, inside, inspected
 from tests.harness.instances import ROOT
@@ -74,7 +75,7 @@ def test_the_same_files_from_the_same_commit_and_no_secret_in_any_layer(
     for name in _tracked():
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_bytes((ROOT / name).read_bytes())
-        (source / name).chmod((ROOT / name).stat().st_mode)
+        (source / name).chmod(0o600)  # as with another umask
     for name in BAIT:
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_text(CANARY)
@@ -156,6 +157,7 @@ def test_the_registry_service_is_healthy_only_where_it_listens(
         assert container.stop() == 0
     elsewhere = environment | {"HEALTH_URL": "http://127.0.0.1:1/healthz"}
     with Container(image, "registry", environment=elsewhere) as container:
+        until(lambda: http_status(int(port), "/healthz") == 200, 120, "the service")
         assert not container.is_healthy()
 
 

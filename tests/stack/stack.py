@@ -42,15 +42,18 @@ class Stack(containers.Stack):
             "PYTHONWARNINGS": "ignore",
         }
 
-    def up(self, streams: int) -> None:
-        """Start what does not run yet; so many containers of the stream."""
-        self.compose("up", "-d", "--scale", f"stream={streams}")
-        for surplus in self.containers("stream")[streams:]:  # podman-compose leaves them running
-            engine("stop", "--time", "30", surplus)
-            assert inspected("container", surplus)["State"]["ExitCode"] == 0, logs(surplus)
-            engine("rm", surplus)
+    def up(self, streams: int | None = None) -> None:
+        """Start what does not run yet, and wait for it."""
+        super().up(streams)
         late = answers.wait(self.values)
         assert late == [], f"no answer of {late}"
+
+    def retire(self, container: str) -> int:
+        """Remove a container, which has to end well."""
+        said = logs(container)
+        code = super().retire(container)
+        assert code == 0, said
+        return code
 
     def down(self) -> None:
         """Remove all of it, with its data."""

@@ -7,18 +7,23 @@ import pytest
 
 from infrastructure.processes import InfrastructureError
 from infrastructure.stack import environment, restore
-from infrastructure.stack.backup import SUMS, backup, digest
+from infrastructure.stack.backup import SUMS, backup, digest, keeps_artifacts
 from infrastructure.stack.containers import Stack
 
 
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
-    """A folder as a backup leaves it, with one file."""
+    """A folder as a backup leaves it."""
     folder = tmp_path / "today"
-    folder.mkdir()
-    file = folder / "mlflow.sql"
-    file.write_text("select 1;\n")
-    (folder / SUMS).write_text(f"{digest(file)}  {file.name}\n")
+    for part, names in (
+        ("", ("mlflow.sql", "mlflow_login.sql", "stack.env", "artifacts.tar")),
+        ("kafka", ("manifest.json", "records-0.gz")),
+    ):
+        (folder / part).mkdir()
+        for name in names:
+            (folder / part / name).write_text(f"what {name} has")
+        sums = "".join(f"{digest(folder / part / name)}  {name}\n" for name in names)
+        (folder / part / SUMS).write_text(sums)
     return folder
 
 
@@ -26,19 +31,46 @@ def test_a_whole_backup_is_taken(copied: Path) -> None:
     restore.verify(copied)
 
 
-def test_a_file_that_was_changed_or_is_missing_is_named(copied: Path) -> None:
-    file = copied / "mlflow.sql"
-    file.write_text("select 2;\n")
-    with pytest.raises(InfrastructureError, match=r"mlflow\.sql is missing, or not what was"):
-        restore.verify(copied)
-    file.unlink()
-    with pytest.raises(InfrastructureError, match=r"mlflow\.sql is missing, or not what was"):
+@pytest.mark.parametrize("name", ["mlflow.sql", "artifacts.tar", "kafka/records-0.gz"])
+def test_a_file_that_was_changed_is_named(copied: Path, name: str) -> None:
+    (copied / name).write_text("something else")
+    with pytest.raises(InfrastructureError, match=f"{name} is missing, or not what was backed up"):
         restore.verify(copied)
 
 
-def test_a_folder_that_is_no_backup_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InfrastructureError, match="no whole backup"):
-        restore.verify(tmp_path)
+@pytest.mark.parametrize(
+    "name", ["mlflow_login.sql", "stack.env", "artifacts.tar", "kafka/manifest.json", SUMS]
+)
+def test_a_file_that_is_missing_is_named(copied: Path, name: str) -> None:
+    (copied / name).unlink()
+    with pytest.raises(InfrastructureError, match=name):
+        restore.verify(copied)
+
+
+def test_a_file_that_has_no_sum_and_is_missing_is_named(copied: Path) -> None:
+    lines = (copied / SUMS).read_text().splitlines()
+    (copied / SUMS).write_text("".join(f"{line}\n" for line in lines if "mlflow.sql" not in line))
+    (copied / "mlflow.sql").unlink()
+    with pytest.raises(InfrastructureError, match=r"it has no mlflow\.sql"):
+        restore.verify(copied)
+
+
+@pytest.mark.parametrize(
+    ("lines", "own"),
+    [
+        ("", True),
+        ("ARTIFACTS=s3://models/team\n", True),
+        ("ARTIFACTS=\nS3_ENDPOINT=\n", True),
+        ("S3_ENDPOINT=https://s3.example\n", False),
+        ("ARTIFACTS='gs://bucket/folder'\n", False),
+    ],
+)
+def test_where_the_artifacts_are_is_what_compose_takes(
+    tmp_path: Path, lines: str, own: bool
+) -> None:
+    file = tmp_path / ".env"
+    file.write_text(lines)
+    assert keeps_artifacts(Stack(file)) is own
 
 
 def test_the_secrets_are_taken_over_for_their_owner_alone(tmp_path: Path) -> None:
@@ -52,7 +84,7 @@ def test_the_secrets_are_taken_over_for_their_owner_alone(tmp_path: Path) -> Non
 def test_other_ports_stay_and_other_secrets_are_named_but_not_shown(tmp_path: Path) -> None:
     kept, ours = tmp_path / "kept.env", tmp_path / ".env"
     environment.write(kept)
-    text = kept.read_text().replace("MLFLOW_PORT=5000", "MLFLOW_PORT=5001")
+    text = kept.read_text().replace("MLFLOW_PORT=5000", "MLFLOW_PORT=5001") + "MLFLOW_WORKERS=2\n"
     ours.write_text(text)
     restore.take_secrets(kept, ours)
     assert ours.read_text() == text

@@ -1,0 +1,25 @@
+"""`make stack-up`: start the stack, replace what runs an older image, and say where it answers."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from infrastructure.processes import InfrastructureError
+from infrastructure.stack import answers
+from infrastructure.stack.containers import Stack
+
+
+def main() -> int:
+    """Start as many containers of the stream as `STREAMS` says."""
+    stack = Stack()
+    try:
+        stack.up(int(os.environ.get("STREAMS") or 0) or None)
+    except InfrastructureError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return answers.say(stack.values)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
