@@ -7,6 +7,8 @@ import time
 import urllib.request
 from typing import TYPE_CHECKING
 
+from dotenv import dotenv_values
+
 from infrastructure.processes import LOOPBACK
 from infrastructure.stack.environment import DEFAULTS, FILE
 
@@ -19,9 +21,7 @@ PATIENCE_S = 300.0
 
 def values(file: Path) -> dict[str, str]:
     """Return what stands in an `.env`, and compose.yaml's defaults where nothing stands."""
-    lines = file.read_text().splitlines()
-    pairs = (line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
-    return DEFAULTS | {name.strip(): value.strip().strip("'\"") for name, value in pairs}
+    return DEFAULTS | {name: value or "" for name, value in dotenv_values(file).items()}
 
 
 def addresses(given: Mapping[str, str]) -> dict[str, str]:

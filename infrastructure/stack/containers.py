@@ -98,7 +98,8 @@ class Stack:
             *("--project-name", self.project, "--env-file", str(self._file)),
             *("--file", str(COMPOSE_FILE), *arguments),
         ]
-        environment = {**os.environ, **self.values}  # not what a shell read of another `.env`
+        # What a shell read of another `.env` would win.
+        environment = {k: v for k, v in os.environ.items() if k not in self.values}
         with nullcontext() if self._log is None else self._log.open("ab") as log:
             code = subprocess.run(
                 command,

@@ -12,9 +12,12 @@ from infrastructure.stack.containers import Stack
 
 def main() -> int:
     """Start as many containers of the stream as `STREAMS` says."""
-    stack = Stack()
+    stack, streams = Stack(), os.environ.get("STREAMS") or "0"
+    if not streams.isdecimal():
+        print(f"STREAMS={streams} is no number: make stack-up STREAMS=3", file=sys.stderr)
+        return 2
     try:
-        stack.up(int(os.environ.get("STREAMS") or 0) or None)
+        stack.up(int(streams) or None)
     except InfrastructureError as error:
         print(error, file=sys.stderr)
         return 1

@@ -59,7 +59,7 @@ def test_a_file_that_has_no_sum_and_is_missing_is_named(copied: Path) -> None:
     ("lines", "own"),
     [
         ("", True),
-        ("ARTIFACTS=s3://models/team\n", True),
+        ("ARTIFACTS=s3://models/team # ours\n", True),
         ("ARTIFACTS=\nS3_ENDPOINT=\n", True),
         ("S3_ENDPOINT=https://s3.example\n", False),
         ("ARTIFACTS='gs://bucket/folder'\n", False),
