@@ -171,16 +171,19 @@ class Stack:
     def is_healthy(self, service: str) -> bool:
         """Run a service's own health check, now."""
         found = self.containers(service)
-        if len(found) != 1:
-            return False
-        (told,) = json.loads(engine("container", "inspect", found[0]))
-        kind, *check = told["Config"]["Healthcheck"]["Test"]
-        command = check if kind == "CMD" else ["sh", "-c", *check]
-        try:
-            engine("exec", found[0], *command)
-        except InfrastructureError:
-            return False
-        return True
+        return len(found) == 1 and passes_its_check(found[0])
+
+
+def passes_its_check(container: str) -> bool:
+    """Run a container's own health check, now."""
+    (told,) = json.loads(engine("container", "inspect", container))
+    kind, *check = told["Config"]["Healthcheck"]["Test"]
+    command = check if kind == "CMD" else ["sh", "-c", *check]
+    try:
+        engine("exec", container, *command)
+    except InfrastructureError:
+        return False
+    return True
 
 
 def _is_outdated(container: str) -> bool:

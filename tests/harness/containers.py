@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, Self
 
+from infrastructure.stack.containers import engine, passes_its_check
+
 ENGINE = os.environ.get("ENGINE") or shutil.which("podman") or shutil.which("docker")
 HARDENED = (
     "--read-only",
@@ -16,24 +18,6 @@ HARDENED = (
     "--security-opt=no-new-privileges",
     "--network=host",
 )
-
-
-def engine(*arguments: str, timeout_s: float = 900) -> str:
-    """Run the engine to its end; return what it says.
-
-    Raises:
-        AssertionError: It failed; with what it said.
-    """
-    done = subprocess.run(
-        [str(ENGINE), *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        check=False,
-    )
-    assert done.returncode == 0, f"{arguments}: {done.stderr[-3000:]}{done.stdout[-3000:]}"
-    return done.stdout.strip()
 
 
 def inside(image: str, *command: str) -> str:
@@ -79,12 +63,7 @@ class Container:
 
     def is_healthy(self) -> bool:
         """Run the image's own health check, now."""
-        check = inspected("container", self._id)["Config"]["Healthcheck"]["Test"]
-        assert check[0] == "CMD"
-        done = subprocess.run(
-            [str(ENGINE), "exec", self._id, *check[1:]], capture_output=True, check=False
-        )
-        return done.returncode == 0
+        return passes_its_check(self._id)
 
     def stop(self, patience_s: int = 10) -> int:
         """SIGTERM, and SIGKILL after the patience; return the exit code, 137 of a killed one."""

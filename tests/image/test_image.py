@@ -11,8 +11,9 @@ from typing import IO
 import pytest
 
 from infrastructure.processes import http_status
+from infrastructure.stack.containers import engine
 from tests.e2e.test_with_mlflow import MODEL, train, with_mlflow
-from tests.harness.containers import Container, engine, inside, inspected
+from tests.harness.containers import Container, inside, inspected
 from tests.harness.instances import ROOT
 from tests.harness.world import World, record, until
 
