@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
+from typing import NoReturn
 
 import typer
 
@@ -86,12 +89,41 @@ webhook_app.command()(webhook.remove)
 webhook_app.command(name="test")(webhook.try_out)
 
 
-def main() -> None:
-    """Run a command; end with the exit code of the error that it raises."""
+def main() -> NoReturn:
+    """Run a command; end with its exit code, or that of the error that it raises."""
+    code: str | int | None = 1
     try:
         app()
+    except SystemExit as ended:
+        code = ended.code
     except DsModelsError as error:
         say_error(error)
-        sys.exit(error.exit_code)
+        code = error.exit_code
     except KeyboardInterrupt:
-        sys.exit(130)
+        code = 130
+    except Exception as error:  # noqa: BLE001 - told, as the interpreter would
+        if not _says_that_it_is_full(error):
+            sys.excepthook(*sys.exc_info())
+    _end_at_once(code if isinstance(code, int) else int(code is not None))
+
+
+def _end_at_once(code: int) -> NoReturn:
+    """End the process, whatever its other threads do.
+
+    An interpreter waits for the threads of a download that is under way. Those of an S3 client,
+    which has noticed the end, then wait for each other: for ever.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError as error:  # or who reads it has gone
+        code = code or 1
+        _says_that_it_is_full(error)
+    os._exit(code)
+
+
+def _says_that_it_is_full(error: Exception) -> bool:
+    """Tell a person that a disk is full, if that is it: a trace of calls wouldn't help."""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if full:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+    return full

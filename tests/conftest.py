@@ -50,6 +50,8 @@ def _mlflow() -> mlflow_choice.GivenServer | MLflowServer:
 
 def pytest_configure() -> None:
     """Set up what must stand before the first test."""
+    # A broker lives for minutes here: what Java's second compiler costs would never come back.
+    os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
     # MLflow's client writes its address into the environment: choose before it does.
     _broker()
     _mlflow()

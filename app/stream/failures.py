@@ -50,8 +50,17 @@ def mapped(error: BaseException) -> DsModelsError:
             return AccessDenied(f"not authorized: {cause.str()} ({PAGE})")
     for cause in causes:
         if cause.code() in _AWAY:
-            return BrokerUnavailable(f"Kafka does not answer: {cause.str()}")
+            return BrokerUnavailable(_what_is_missed(cause))
     return DsModelsError(f"{type(error).__name__}: {error}")
+
+
+def _what_is_missed(error: KafkaError) -> str:
+    if error.code() == KafkaError._MSG_TIMED_OUT:  # noqa: SLF001
+        return (
+            "Kafka has not taken the answers in time: it is away or slow, or this instance stood "
+            "still; their records are answered after a restart"
+        )
+    return f"Kafka does not answer: {error.str()}"
 
 
 def _is_replaced(error: KafkaError) -> bool:

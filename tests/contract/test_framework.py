@@ -95,18 +95,26 @@ def test_a_zombie_that_wakes_with_a_batch_in_hand_drops_it(world: World, tmp_pat
     world.assert_each_answered_once()
 
 
-@pytest.mark.parametrize("point", ["after_add:1", "after_produce:1", "before_commit:1"])
+@pytest.mark.parametrize(
+    ("point", "transaction_ms"),
+    [
+        ("after_add:1", 5_000),
+        ("after_produce:1", 30_000),  # what stands in its queue must not time out meanwhile
+        ("before_commit:1", 5_000),  # the next owner waits for the end of its transaction
+    ],
+)
 def test_a_zombie_that_wakes_in_its_commit_is_refused(
-    world: World, tmp_path: Path, point: str
+    world: World, tmp_path: Path, point: str, transaction_ms: int
 ) -> None:
     world.environment |= SOON_REPLACED
+    world.environment["DS_MODELS_KAFKA__TRANSACTION_TIMEOUT_MS"] = str(transaction_ms)
     world.announce_folder("1")
     world.send(record(i) for i in range(20))
     with Instance(with_fault(world, f"{point}:stop"), tmp_path / "zombie.log") as zombie:
         zombie.wait_until_assigned()
         with Instance(world.environment, tmp_path / "other.log") as other:
             other.wait_until_assigned()
-            world.wait_for_answers(20)
+            until(lambda: sum(world.committed().values()) == 20)
             zombie.send(signal.SIGCONT)
             assert zombie.wait() == 6, zombie.tail()
             world.send(record(i) for i in range(20))

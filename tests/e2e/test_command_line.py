@@ -1,11 +1,15 @@
 """The command line against the real broker: what it prints, and how it ends."""
 
+import os
 import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.harness import terminal
+from tests.harness.instances import Instance
 from tests.harness.terminal import app_json
 from tests.harness.world import World
 
@@ -95,3 +99,31 @@ def test_another_model_than_ours_is_not_announced(world: World) -> None:
     run = app(world, "announce", "other-model", "1")
     assert run.returncode == 2
     assert "this application serves 'test-model'" in run.stderr
+
+
+def test_a_download_that_never_ends_does_not_keep_an_instance_that_is_told_to_stop(
+    world: World, tmp_path: Path
+) -> None:
+    world.announce_folder("1")
+    world.send([b"{}"])
+    world.environment["DS_MODELS_MODEL__FIRST_LOAD_TIMEOUT_S"] = "0.1"
+    module = "tests.harness.hanging_download"
+    with Instance(world.environment, tmp_path / "a.log", module, ("run",)) as instance:
+        instance.wait_until_assigned()
+        assert instance.stop() == 0
+        assert instance.events("stream.stopped")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["config", "--json"]])
+def test_a_full_disk_is_told_in_one_line(world: World, arguments: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        run = subprocess.run(
+            [sys.executable, "-W", "ignore", "-m", "app", *arguments],
+            env={**os.environ, **world.environment},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert run.returncode == 1
+    assert run.stderr == "error: [Errno 28] No space left on device\n"

@@ -139,7 +139,6 @@ AWAY = [
     KafkaError._ALL_BROKERS_DOWN,
     KafkaError._TRANSPORT,
     KafkaError._TIMED_OUT,
-    KafkaError._MSG_TIMED_OUT,
 ]
 
 
@@ -153,6 +152,13 @@ def test_a_broker_that_is_away_is_unavailable(code: int) -> None:
     error = mapped(kafka(code))
     assert isinstance(error, BrokerUnavailable)
     assert "as the broker says" in str(error)
+
+
+def test_answers_that_are_not_taken_in_time_are_told_with_both_reasons() -> None:
+    error = mapped(KafkaProducerDeliveryError(KafkaError(KafkaError._MSG_TIMED_OUT)))
+    assert isinstance(error, BrokerUnavailable)
+    assert "away or slow" in str(error)
+    assert "this instance stood still" in str(error)
 
 
 @pytest.mark.parametrize("wrapper", [KafkaConsumerException, KafkaProducerDeliveryError])
