@@ -217,31 +217,42 @@ class Cluster:
             for future in asked.values():
                 future.result(self._timeout_s)
 
-    def members(self, group: str) -> int:
-        """Return how many live members a consumer group has."""
-        return self.wait(
-            lambda: self._members_now(group), f"the coordinator of {group} still starts"
-        )
+    def members(self, group: str, topic: str) -> int:
+        """Return how many live members a consumer group has, which reads the topic."""
+        self.committed(group, topic, 1)  # there is a coordinator now: docs/decisions/0014
+        return self._once_started(group, lambda: self._members_now(group))
 
-    def _members_now(self, group: str) -> int | None:
-        """Return how many there are; None while its coordinator still starts (a new cluster)."""
-        with answers_required():
-            (future,) = self._admin.describe_consumer_groups([group]).values()
-            try:
-                found = future.result(self._timeout_s)
-            except KafkaException as error:
-                code = error.args[0].code()
-                if code == KafkaError.GROUP_ID_NOT_FOUND:
-                    return 0
-                if code in _COORDINATOR_STARTS:
-                    return None
-                raise
+    def _members_now(self, group: str) -> int:
+        (future,) = self._admin.describe_consumer_groups([group]).values()
+        try:
+            found = future.result(self._timeout_s)
+        except KafkaException as error:
+            if error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
+                return 0
+            raise
         return 0 if found.state == ConsumerGroupState.DEAD else len(found.members)
 
     def committed(self, group: str, topic: str, partitions: int) -> dict[int, int]:
         """Return what the group has committed, of the partitions where it has."""
-        with answers_required(), self._member(group) as member:
+        return self._once_started(group, lambda: self._committed_now(group, topic, partitions))
+
+    def _committed_now(self, group: str, topic: str, partitions: int) -> dict[int, int]:
+        with self._member(group) as member:
             return committed_of(member, topic, range(partitions), self._timeout_s)
+
+    def _once_started(self, group: str, ask: Callable[[], _T]) -> _T:
+        """Return what a group's coordinator answers, once it has started: in a new cluster."""
+
+        def answer() -> tuple[_T] | None:
+            with answers_required():
+                try:
+                    return (ask(),)
+                except KafkaException as error:
+                    if error.args[0].code() in _COORDINATOR_STARTS:
+                        return None
+                    raise
+
+        return self.wait(answer, f"the coordinator of {group} still starts")[0]
 
     def commit(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
         """Commit offsets of a group without members."""

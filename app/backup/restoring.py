@@ -288,7 +288,7 @@ class Restorer:
 
     def _require_free_group(self, records: str, copy: RoleCopy, half: tuple[str, ...]) -> None:
         group = self._where.group
-        if members := self._cluster.members(group):
+        if members := self._cluster.members(group, records):
             raise BackupError(
                 f"{group} has {members} live members; stop the instances, or set another "
                 "kafka.consumer_group"

@@ -512,16 +512,30 @@ def test_a_group_that_is_in_use_is_refused(source: World, tmp_path: Path, backed
     assert "has committed offsets" in refused.stderr
 
 
+class WithoutCoordinator(Broker):
+    """A broker whose groups have no coordinator until the topic of their offsets is made."""
+
+    def settings(self) -> dict[str, str]:
+        return {**super().settings(), "offsets.topic.replication.factor": "3"}
+
+    def make_coordinator(self) -> None:
+        compacted = {"cleanup.policy": "compact"}
+        Cluster(self.client_config()).create("__consumer_offsets", 4, 1, compacted)
+
+
 def test_a_cluster_that_has_only_just_begun_is_waited_for(
     source: World, tmp_path: Path, backed_up: Path
 ) -> None:
-    with Broker(tmp_path / "kafka", owned=True) as new:
+    with WithoutCoordinator(tmp_path / "kafka", owned=True) as new:
         other = copy.copy(source)
         other.environment = {
             **source.environment,
             "KAFKA_BOOTSTRAP_SERVERS": new.bootstrap_servers,
         }
+        later = threading.Timer(5, new.make_coordinator)
+        later.start()
         said(run(other, "restore", str(backed_up), "--json"), "restore.json")
+        later.join()
 
 
 def test_topics_that_are_there_and_empty_are_taken_and_keep_their_settings(
