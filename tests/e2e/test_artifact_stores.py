@@ -132,8 +132,7 @@ def test_s3_serves_both_ways_is_waited_for_and_what_was_changed_in_it_is_refused
         announce_direct_and_send(in_s3, world)
         failed = instance.wait_for_event("model.not_loaded", version=in_s3.direct)
         assert failed["error"] == "ModelUnavailable"
-        held = instance.wait_for_event("stream.holds")
-        assert "Unable to locate credentials" in held["waits_for"]
+        instance.wait_until_it_holds("Unable to locate credentials")
     world.environment["AWS_MAX_ATTEMPTS"] = "1"
     with straight(in_s3, world, tmp_path) as instance:
         assert_waits_for_s3_and_refuses_what_was_changed(in_s3, s3, world, instance, tmp_path)
@@ -167,8 +166,7 @@ def assert_waits_for_s3_and_refuses_what_was_changed(
     assert "announced was sha256:" in failed["why"]
     until(lambda: time.time() * 1000 > plan.effective_ms + 100)
     world.send(VALUES)
-    why = f"version {corrupt} can't be loaded"
-    until(lambda: any(why in e["waits_for"] for e in instance.events("stream.holds")), what=why)
+    instance.wait_until_it_holds(f"version {corrupt} can't be loaded")
     assert len(world.answers()) == 4 * COUNT
 
 

@@ -1,5 +1,6 @@
 """A broker with TLS, SCRAM and ACLs: the least permissions suffice, and each is needed."""
 
+import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -115,6 +116,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         for role in set(ROLES) - {"admin"}:  # by the admin, who may
             wanted = access.needed(made.settings("admin"), role)
             access.grant(made.settings("admin"), f"User:{role}", wanted)
+        made.announce("1")
         yield made
 
 
@@ -127,11 +129,18 @@ def send(found: Settings, values: Sequence[bytes]) -> None:
 
 
 def test_with_the_least_permissions_each_record_is_answered_once(site: Site) -> None:
-    site.announce("1")
     observer = site.settings("observer")
     client, topics = parts.kafka(observer), observer.topics
+
+    def records() -> set[tuple[int, int]]:
+        return {(m.partition, m.offset) for m in reading.read(client, topics.records)}
+
+    before = records()
     with Instance(site.environment("stream"), site.folder / "stream.log") as instance:
         send(site.settings("producer"), [*(record(number) for number in range(500)), b"bad"])
+
+        sent = records() - before
+        assert len(sent) == 501
 
         def answered() -> Counter[tuple[int, int]] | None:
             places: Counter[tuple[int, int]] = Counter()
@@ -141,17 +150,16 @@ def test_with_the_least_permissions_each_record_is_answered_once(site: Site) -> 
             for message in reading.read(client, topics.dead_letters):
                 letter = dead_letters.decode(message.key, message.value, message.headers)
                 places[letter.source_partition, letter.source_offset] += 1
-            return places if len(places) > 500 else None
+            return places if places.keys() >= sent else None
 
-        places = until(answered, what="501 answers")
+        places = until(answered, what="an answer to each")
         code, rows = app_json(site.environment("observer"), "status")
-        assert (code, rows[0]["instances"][0]["doing"]) == (0, "serving"), rows
+        assert code == 0
+        assert "serving" in [one["doing"] for one in rows[0]["instances"]]
         assert instance.stop() == 0, instance.tail()
     shown = app(site.environment("observer"), "config").stdout
     assert "kafka.sasl_password" in shown
-    sent = Counter((m.partition, m.offset) for m in reading.read(client, topics.records))
-    assert places == sent
-    assert set(places.values()) == {1}
+    assert {place for place in sent if places[place] != 1} == set()
     said = (site.folder / "stream.log").read_text() + str(rows) + shown
     assert not [password for password in PASSWORDS.values() if password in said]
 
@@ -199,12 +207,21 @@ def back_up(found: Settings) -> None:
     copying.back_up(found, folder, lambda _role, _read, _of: None)
 
 
+def follow(found: Settings) -> None:
+    """Read for long: the broker refuses a reader's group only once it is asked for it."""
+    deadline = time.monotonic() + 60
+    client, topic = parts.kafka(found), found.topics.records
+    list(reading.read(client, topic, follow=True, stopped=lambda: time.monotonic() > deadline))
+
+
 def command(role: str, permission: Permission, of: str) -> Command:
     """Return what a role does that needs this permission."""
+    if of == "readers" and role in {"observer", "operator"}:
+        return follow
     if role == "observer":
         return read(of if of in TOPICS else "records") if of != "group" else look
     if role == "operator":
-        return resume if of in {"status", "readers"} else redrive
+        return resume if of == "status" else redrive
     if role == "backup":
         return back_up
     if role == "registry" and of == "announcements":
@@ -242,32 +259,38 @@ def permission_of(found: Settings, role: str, of: str, operation: str) -> Permis
 
 
 @pytest.fixture(scope="module")
-def letter(site: Site) -> None:
-    """A dead letter, which can be redriven."""
+def work_done(site: Site) -> None:
+    """Have something in each topic: who reads an empty one is refused nothing."""
     make_letter(site)
+    redrive(site.settings("operator"))
+    send(site.settings("producer"), [record(0)])
+    observer = site.settings("observer")
+    with Instance(site.environment("stream"), site.folder / "before.log") as instance:
+        until(lambda: all(read(of)(observer) for of in TOPICS), what="something in each topic")
+        assert instance.stop() == 0, instance.tail()
 
 
 def make_letter(site: Site) -> None:
     found = site.settings(SUPER_USER)
     rejection = Rejection(Reason.EMPTY, "as the test wants it")
-    made = dead_letters.DeadLetter(b"k", record(0), found.topics.records, 0, 0, rejection)
+    nowhere = 1_000_000  # an offset that no record of these tests has
+    made = dead_letters.DeadLetter(b"k", record(0), found.topics.records, 0, nowhere, rejection)
     key, value, headers = dead_letters.encode(made)
     producer = Producer(parts.kafka(found))
     producer.produce(found.topics.dead_letters, value, key, headers=headers)
     assert producer.flush(30) == 0
 
 
-@pytest.mark.usefixtures("letter")
+@pytest.mark.usefixtures("work_done")
 @pytest.mark.parametrize(("role", "of", "operation"), list(each()))
 def test_without_one_permission_the_error_names_it(
     site: Site, role: str, of: str, operation: str
 ) -> None:
     found = site.settings(role)
-    permission = permission_of(found, role, of, operation)
     if operation == "CREATE":
-        (deleted,) = site.root.delete_topics([permission.name]).values()
-        deleted.result(30)
-        until(lambda: permission.name not in site.root.list_topics(timeout=10).topics)
+        found = site.settings(role, **{f"DS_MODELS_TOPICS__{of.upper()}": f"new-{of}"})
+        access.grant(site.settings("admin"), f"User:{role}", access.needed(found, role))
+    permission = permission_of(found, role, of, operation)
     with site.without(role, permission), pytest.raises(AccessDenied) as refused:
         command(role, permission, of)(found)
     assert str(permission) in str(refused.value)

@@ -58,7 +58,7 @@ class Instance:
         found = [json.loads(line) for line in lines if line.startswith("{")]
         return [event for event in found if name is None or event.get("event") == name]
 
-    def wait_for_event(self, name: str, timeout_s: float = 60.0, **fields: Any) -> dict[str, Any]:
+    def wait_for_event(self, name: str, timeout_s: float = 120.0, **fields: Any) -> dict[str, Any]:
         """Wait until it has logged such an event; return the first."""
 
         def found() -> dict[str, Any] | None:
@@ -69,6 +69,13 @@ class Instance:
             return None
 
         return until(found, timeout_s, f"event {name} {fields}")
+
+    def wait_until_it_holds(self, why: str) -> None:
+        """Wait until records wait for such a reason; it may have been another one at first."""
+        until(
+            lambda: any(why in event["waits_for"] for event in self.events("stream.holds")),
+            what=f"a hold: {why}",
+        )
 
     def wait_until_assigned(self, count: int = 1) -> None:
         """Wait until it has been given partitions for the `count`-th time."""

@@ -30,7 +30,7 @@ SOON_REPLACED = {
 """For a test that kills instances: others have its partitions, and readers its end, sooner."""
 
 
-def until(condition: Callable[[], T | None], timeout_s: float = 60.0, what: str = "") -> T:
+def until(condition: Callable[[], T | None], timeout_s: float = 120.0, what: str = "") -> T:
     """Poll until `condition` returns something true; return that."""
     deadline = time.monotonic() + timeout_s
     while not (result := condition()):
@@ -191,7 +191,7 @@ class World:
         return self._collectors[names].collect()
 
     def wait_for_answers(
-        self, count: int, timeout_s: float = 60.0, environment: dict[str, str] | None = None
+        self, count: int, timeout_s: float = 120.0, environment: dict[str, str] | None = None
     ) -> Answers:
         def enough() -> Answers | None:
             found = self.answers(environment)
