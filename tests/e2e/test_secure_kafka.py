@@ -266,6 +266,7 @@ def work_done(site: Site) -> None:
     send(site.settings("producer"), [record(0)])
     observer = site.settings("observer")
     with Instance(site.environment("stream"), site.folder / "before.log") as instance:
+        instance.wait_until_assigned()
         until(lambda: all(read(of)(observer) for of in TOPICS), what="something in each topic")
         assert instance.stop() == 0, instance.tail()
 
