@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from confluent_kafka.admin import AdminClient
 from hypothesis import HealthCheck, settings
 
 from infrastructure.kafka import choice as kafka_choice
@@ -86,10 +87,19 @@ def tracking_uri() -> Iterator[str]:
         yield server.address
 
 
+@pytest.fixture(scope="session")
+def topic_admin(bootstrap_servers: str) -> AdminClient:
+    """Who deletes topics on that broker."""
+    return AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
+
+
 @pytest.fixture
-def world(bootstrap_servers: str, tmp_path: Path) -> World:
-    """Topics of the test's own."""
-    return World(bootstrap_servers, tmp_path)
+def world(bootstrap_servers: str, topic_admin: AdminClient, tmp_path: Path) -> Iterator[World]:
+    """Topics of the test's own, deleted after it: a broker that keeps hundreds is never idle."""
+    made = World(bootstrap_servers, tmp_path)
+    topics = made.topics()
+    yield made
+    topic_admin.delete_topics(topics)  # in its own time
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from app.bootstrap import parts
 from app.topics.signals import Signal
 from tests.harness.instances import Instance
 from tests.harness.terminal import app, app_json
-from tests.harness.world import World, record
+from tests.harness.world import World, record, until
 
 
 def traces(world: World, what: str, *options: str, **changes: str) -> list[dict[str, Any]]:
@@ -130,6 +130,7 @@ def test_the_place_of_a_marker_is_no_record(world: World) -> None:
     producer.begin_transaction()
     producer.produce(world.settings.topics.records, record(0), b"k", 0)
     producer.commit_transaction(30)
+    until(lambda: traces(world, "0/0"))  # the broker writes the marker after its answer
     world.send([record(1)], partition=0)
     assert the_trace(world, "0/0")["record"]["id"] == "r-0"
     assert traces(world, "0/1") == []

@@ -107,6 +107,10 @@ class World:
     def settings(self) -> settings.Settings:
         return settings.read(self.environment)
 
+    def topics(self) -> list[str]:
+        """Return the names of all of them."""
+        return [spec.name for spec in parts.topic_specs(self.settings)]
+
     def create_topics(self) -> None:
         parts.topic_catalog(self.settings).create(parts.topic_specs(self.settings))
 
