@@ -110,8 +110,8 @@ def main() -> NoReturn:
 def _end_at_once(code: int) -> NoReturn:
     """End the process, whatever its other threads do.
 
-    An interpreter waits for the threads of a download that is under way. Those of an S3 client,
-    which has noticed the end, then wait for each other: for ever.
+    An interpreter that ends waits for the threads of a download that is under way, and those of an
+    S3 client then wait for ever (docs/decisions/0015).
     """
     try:
         sys.stdout.flush()
