@@ -46,6 +46,8 @@ from tests.harness.terminal import app, app_json
 from tests.harness.world import MODEL, record, until
 
 Command = Callable[[Settings], object]
+NOWHERE = (0, 1_000_000)
+"""A partition and an offset that no record of these tests has, of letters that they write."""
 PASSWORDS = {role: f"the-password-of-{role}" for role in ROLES}
 
 
@@ -160,6 +162,7 @@ def test_with_the_least_permissions_each_record_is_answered_once(site: Site) -> 
     shown = app(site.environment("observer"), "config").stdout
     assert "kafka.sasl_password" in shown
     assert {place for place in sent if places[place] != 1} == set()
+    assert places.keys() <= records() | {NOWHERE}
     said = (site.folder / "stream.log").read_text() + str(rows) + shown
     assert not [password for password in PASSWORDS.values() if password in said]
 
@@ -274,8 +277,7 @@ def work_done(site: Site) -> None:
 def make_letter(site: Site) -> None:
     found = site.settings(SUPER_USER)
     rejection = Rejection(Reason.EMPTY, "as the test wants it")
-    nowhere = 1_000_000  # an offset that no record of these tests has
-    made = dead_letters.DeadLetter(b"k", record(0), found.topics.records, 0, nowhere, rejection)
+    made = dead_letters.DeadLetter(b"k", record(0), found.topics.records, *NOWHERE, rejection)
     key, value, headers = dead_letters.encode(made)
     producer = Producer(parts.kafka(found))
     producer.produce(found.topics.dead_letters, value, key, headers=headers)
